@@ -1,0 +1,60 @@
+package codec
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+
+	"glimpse/internal/media/frame"
+)
+
+// AACFrameSamples is the length of an AAC access unit.
+const AACFrameSamples = 1024
+
+// AAC is MPEG-4 audio; make it with NewAAC.
+type AAC struct {
+	Config     []byte // AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1)
+	SampleRate int    // Hz
+	Channels   int
+	object     int
+}
+
+var _ frame.Codec = (*AAC)(nil)
+
+// NewAAC parses an AudioSpecificConfig and keeps it (not copied).
+func NewAAC(config []byte) (*AAC, error) {
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(config); err != nil {
+		return nil, fmt.Errorf("aac: %w", err)
+	}
+	if c.SampleRate < 7350 || c.SampleRate > 96000 {
+		return nil, fmt.Errorf("aac: sample rate %d Hz; 7350 to 96000", c.SampleRate)
+	}
+	if c.ChannelConfig == 0 || c.ChannelConfig > 7 {
+		return nil, fmt.Errorf("aac: channel configuration %d", c.ChannelConfig)
+	}
+	channels := int(c.ChannelConfig)
+	if channels == 7 {
+		channels = 8
+	}
+	return &AAC{Config: config, SampleRate: c.SampleRate, Channels: channels, object: int(c.Type)}, nil
+}
+
+// Kind is frame.Audio.
+func (c *AAC) Kind() frame.Kind { return frame.Audio }
+
+// Name is "AAC".
+func (c *AAC) Name() string { return "AAC" }
+
+// MIME is "mp4a.40." and the object type (RFC 6381 §3.3).
+func (c *AAC) MIME() string { return fmt.Sprintf("mp4a.40.%d", c.object) }
+
+// Equal reports whether both have the same configuration.
+func (c *AAC) Equal(o *AAC) bool { return bytes.Equal(c.Config, o.Config) }
+
+// FrameDuration is the exact length of an access unit, rounded to nanoseconds.
+func (c *AAC) FrameDuration() time.Duration {
+	return AACFrameSamples * time.Second / time.Duration(c.SampleRate)
+}

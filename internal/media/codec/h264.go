@@ -1,0 +1,183 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+
+	"glimpse/internal/media/frame"
+)
+
+// The NAL unit types that the media plane looks at (ITU-T H.264 table 7-1).
+const (
+	NALSlice = 1
+	NALIDR   = 5
+	NALSEI   = 6
+	NALSPS   = 7
+	NALPPS   = 8
+	NALAUD   = 9
+	NALFill  = 12
+)
+
+// maxDimension bounds pictures before any decoder sees them (FAULTS part 1).
+const maxDimension = 4096
+
+// H264 is a track's parameter sets and what they say. Make it with NewH264.
+type H264 struct {
+	SPS, PPS      []byte  // NAL units without start code or length
+	Width, Height int     // pixels after cropping
+	FPS           float64 // from the VUI, 0 when it does not say
+	// Reorder is true when pictures may be shown in another order than they
+	// are decoded (B-frames): WebRTC cannot carry those.
+	Reorder bool
+}
+
+var _ frame.Codec = (*H264)(nil)
+
+// NewH264 parses an SPS and keeps both sets (the slices are not copied).
+func NewH264(sps, pps []byte) (*H264, error) {
+	if len(sps) < 4 || sps[0]&0x1f != NALSPS || len(pps) < 1 || pps[0]&0x1f != NALPPS {
+		return nil, errors.New("h264: no parameter sets")
+	}
+	var s h264.SPS
+	if err := s.Unmarshal(sps); err != nil {
+		return nil, fmt.Errorf("h264: sequence parameter set: %w", err)
+	}
+	c := &H264{SPS: sps, PPS: pps, Width: s.Width(), Height: s.Height(), FPS: s.FPS()}
+	if c.Width <= 0 || c.Height <= 0 || c.Width > maxDimension || c.Height > maxDimension {
+		return nil, fmt.Errorf("h264: picture of %dx%d pixels; at most %d each way", c.Width, c.Height, maxDimension)
+	}
+	c.Reorder = reorders(&s)
+	return c, nil
+}
+
+// reorders says whether pictures may be reordered. Baseline (66) cannot; POC
+// type 2 means output order = decoding order; otherwise the bitstream
+// restriction tells, and without one B-frames must be assumed.
+func reorders(s *h264.SPS) bool {
+	if s.ProfileIdc == 66 || s.PicOrderCntType == 2 {
+		return false
+	}
+	if s.VUI != nil && s.VUI.BitstreamRestriction != nil {
+		return s.VUI.BitstreamRestriction.MaxNumReorderFrames > 0
+	}
+	return true
+}
+
+// Kind is frame.Video.
+func (c *H264) Kind() frame.Kind { return frame.Video }
+
+// Name is "H.264".
+func (c *H264) Name() string { return "H.264" }
+
+// MIME is "avc1." and profile, constraints and level of the SPS in hex (RFC 6381 §3.3).
+func (c *H264) MIME() string { return fmt.Sprintf("avc1.%02x%02x%02x", c.SPS[1], c.SPS[2], c.SPS[3]) }
+
+// Equal reports whether both have the same parameter sets.
+func (c *H264) Equal(o *H264) bool {
+	return bytes.Equal(c.SPS, o.SPS) && bytes.Equal(c.PPS, o.PPS)
+}
+
+// AVCC is the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1) with
+// 4-byte lengths: FLV's sequence header, MP4's avcC.
+func (c *H264) AVCC() []byte {
+	b := make([]byte, 0, 11+len(c.SPS)+len(c.PPS))
+	b = append(b, 1, c.SPS[1], c.SPS[2], c.SPS[3], 0xff, 0xe1)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.SPS)))
+	b = append(b, c.SPS...)
+	b = append(b, 1)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.PPS)))
+	return append(b, c.PPS...)
+}
+
+// ParseAVCC reads an AVCDecoderConfigurationRecord: the first set of each kind,
+// and the size of the lengths that frames use (1, 2 or 4).
+func ParseAVCC(b []byte) (c *H264, lengthSize int, err error) {
+	short := errors.New("h264: decoder configuration is cut short")
+	if len(b) < 7 {
+		return nil, 0, short
+	}
+	lengthSize = int(b[4]&3) + 1
+	if lengthSize == 3 {
+		return nil, 0, errors.New("h264: 3-byte NAL unit lengths")
+	}
+	sets := [2][]byte{}
+	pos := 5
+	for i := range sets {
+		n := int(b[pos])
+		if i == 0 {
+			n &= 0x1f
+		}
+		pos++
+		for j := range n {
+			if len(b) < pos+2 {
+				return nil, 0, short
+			}
+			l := int(binary.BigEndian.Uint16(b[pos:]))
+			pos += 2
+			if len(b) < pos+l {
+				return nil, 0, short
+			}
+			if j == 0 {
+				sets[i] = b[pos : pos+l : pos+l]
+			}
+			pos += l
+		}
+		if i == 0 && len(b) <= pos {
+			return nil, 0, short
+		}
+	}
+	c, err = NewH264(sets[0], sets[1])
+	return c, lengthSize, err
+}
+
+// NALUs iterates over the NAL units of a payload in AVCC form (4-byte lengths).
+// It ends silently at the first length that does not fit: ValidAVCC says
+// beforehand whether that can happen.
+func NALUs(payload []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(payload) >= 4 {
+			n := int(binary.BigEndian.Uint32(payload))
+			if n < 0 || n > len(payload)-4 {
+				return
+			}
+			if n > 0 && !yield(payload[4:4+n:4+n]) {
+				return
+			}
+			payload = payload[4+n:]
+		}
+	}
+}
+
+// ValidAVCC reports whether a payload is a sequence of whole NAL units behind
+// 4-byte lengths, with at least one.
+func ValidAVCC(payload []byte) bool {
+	any := false
+	for len(payload) > 0 {
+		if len(payload) < 4 {
+			return false
+		}
+		n := int(binary.BigEndian.Uint32(payload))
+		if n < 0 || n > len(payload)-4 {
+			return false
+		}
+		any = any || n > 0
+		payload = payload[4+n:]
+	}
+	return any
+}
+
+// HasIDR reports whether the access unit holds an IDR slice: the only pictures
+// that this project calls key frames (MEDIA H1).
+func HasIDR(payload []byte) bool {
+	for n := range NALUs(payload) {
+		if n[0]&0x1f == NALIDR {
+			return true
+		}
+	}
+	return false
+}

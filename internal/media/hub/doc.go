@@ -1,0 +1,12 @@
+// Package hub is the meeting point of the media plane: publishers write access
+// units into a Stream, readers follow it. A Stream's identity is its ingest
+// key, not a connection: a publisher may leave and come back, by another
+// protocol too, and every reader stays.
+//
+// Who owns what: the Hub owns its Streams; a Stream owns the ring of frames,
+// the publishers' generation and its one watchdog goroutine. Readers hold only
+// a cursor. Publishing never blocks and never waits for a reader: a reader that
+// falls out of the ring resumes at the newest key frame and counts what it lost.
+//
+// Locks: Hub.mu before Stream.mu; neither is held while a callback runs.
+package hub
