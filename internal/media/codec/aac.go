@@ -54,7 +54,20 @@ func (c *AAC) MIME() string { return fmt.Sprintf("mp4a.40.%d", c.object) }
 // Equal reports whether both have the same configuration.
 func (c *AAC) Equal(o *AAC) bool { return bytes.Equal(c.Config, o.Config) }
 
+// Samples is the clock rate and the length of an access unit in it.
+func (c *AAC) Samples([]byte) (rate int, n int64) { return c.SampleRate, AACFrameSamples }
+
 // FrameDuration is the exact length of an access unit, rounded to nanoseconds.
 func (c *AAC) FrameDuration() time.Duration {
 	return AACFrameSamples * time.Second / time.Duration(c.SampleRate)
 }
+
+// flvAAC is the first byte of all AAC tags: the bits for rate, size and channels
+// are constant, the configuration tells the truth (FLV Annex E.4.2.1).
+const flvAAC = 0xaf
+
+// FLVConfig is the body of FLV's AAC sequence header.
+func (c *AAC) FLVConfig() []byte { return append([]byte{flvAAC, 0}, c.Config...) }
+
+// AppendFLV appends the two bytes that stand before an access unit in its FLV tag.
+func (c *AAC) AppendFLV(b []byte, _ bool, _ int32) []byte { return append(b, flvAAC, 1) }

@@ -181,3 +181,18 @@ func HasIDR(payload []byte) bool {
 	}
 	return false
 }
+
+// FLVConfig is the body of FLV's AVC sequence header (Annex E.4.3.1).
+func (c *H264) FLVConfig() []byte {
+	return append([]byte{0x17, 0, 0, 0, 0}, c.AVCC()...)
+}
+
+// AppendFLV appends the five bytes that stand before a picture's payload in its
+// FLV tag (Annex E.4.3.1); cts is in milliseconds, signed 24 bit.
+func (c *H264) AppendFLV(b []byte, key bool, cts int32) []byte {
+	kind := byte(0x27)
+	if key {
+		kind = 0x17
+	}
+	return append(b, kind, 1, byte(cts>>16), byte(cts>>8), byte(cts))
+}

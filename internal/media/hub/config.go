@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"errors"
+	"time"
+)
+
+// Config holds the hub's bounds and times. Zero fields take the defaults.
+type Config struct {
+	RingBytes    int           // payload kept per stream; default 16 MiB, then the oldest go
+	MaxLag       time.Duration // a reader further behind with a newer key frame at hand jumps to it; default 3 s
+	SilentAfter  time.Duration // a publisher without a byte for so long is lost; default 5 s
+	PendingMax   time.Duration // a newcomer beside an incumbent must bring a key frame within; default 10 s
+	TrackWait    time.Duration // how long a first key frame waits for announced sound; default 500 ms
+	FlapWindow   time.Duration // three takeovers within make the hub refuse newcomers for as long; default 30 s
+	MaxPublisher int           // publishers connected to one stream at once, the incumbent included; default 4
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.MaxLag, 3*time.Second)
+	def(&c.SilentAfter, 5*time.Second)
+	def(&c.PendingMax, 10*time.Second)
+	def(&c.TrackWait, 500*time.Millisecond)
+	def(&c.FlapWindow, 30*time.Second)
+	if c.RingBytes == 0 {
+		c.RingBytes = 16 << 20
+	}
+	if c.MaxPublisher == 0 {
+		c.MaxPublisher = 4
+	}
+	return c
+}
+
+// maxTakeovers within Config.FlapWindow: one more and newcomers are refused (MEDIA H3).
+const maxTakeovers = 3
+
+// The errors of the package. Their texts are safe to show to anyone.
+var (
+	ErrUnknownKey = errors.New("no stream has this key")
+	ErrRefused    = errors.New("two publishers keep taking this stream from each other: newcomers wait 30 s")
+	ErrBusy       = errors.New("too many publishers are connected to this stream")
+	ErrSuperseded = errors.New("a newer publisher has taken over")
+	ErrEnded      = errors.New("the stream has ended")
+	ErrNoKeyFrame = errors.New("no key frame arrived in time")
+	ErrNoTrack    = errors.New("frame of a track that was not announced")
+	ErrClosed     = errors.New("closed")
+	ErrDuplicate  = errors.New("a stream with this id, key or playback id exists")
+)
+
+// State of a stream.
+type State uint8
+
+// The states: idle (no publisher yet, or a standing stream after its window),
+// live, interrupted (publisher lost, readers wait), ended (for good).
+const (
+	StateIdle State = iota
+	StateLive
+	StateInterrupted
+	StateEnded
+)
+
+// String returns the state's word in the API.
+func (s State) String() string {
+	return [...]string{"idle", "live", "interrupted", "ended"}[s]
+}
+
+// Spec describes a stream to open.
+type Spec struct {
+	ID         string // for people and logs
+	IngestKey  string // secret: whoever knows it may publish
+	PlaybackID string // what viewers know
+	Name       string // for people; may be empty
+	// ResumeWindow is how long readers wait for a lost publisher; 0 ends at once.
+	ResumeWindow time.Duration
+	// Standing streams become idle when their window ends, others end.
+	Standing bool
+	// Notify is called with each event, in order, from the stream's own
+	// goroutine. It must not block. Nil is allowed.
+	Notify func(Event)
+}
+
+// EventKind says what happened to a stream.
+type EventKind uint8
+
+// The kinds of event. Live comes with the first key frame of a run, Resumed
+// with the first after an interruption, Idle when a standing stream's run is
+// over, Ended exactly once at the end.
+const (
+	EventLive EventKind = iota + 1
+	EventInterrupted
+	EventResumed
+	EventTakeover
+	EventIdle
+	EventEnded
+)
+
+// String returns the event's word in logs and the API.
+func (k EventKind) String() string {
+	return [...]string{"", "live", "interrupted", "resumed", "takeover", "idle", "ended"}[k]
+}
+
+// Event is one change of a stream.
+type Event struct {
+	Kind   EventKind
+	Stream *Stream
+	Run    *Run   // the run it concerns; nil when there was none
+	Reason string // why, for interrupted, idle and ended
+	At     time.Time
+}
+
+// PublisherInfo says who publishes, for status and logs.
+type PublisherInfo struct {
+	Protocol string // "rtmp", …
+	Remote   string // address
+}

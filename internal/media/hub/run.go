@@ -1,0 +1,144 @@
+package hub
+
+import (
+	"sync"
+	"time"
+
+	"glimpse/internal/media/frame"
+)
+
+// Run is one life of a stream on one timeline: from a first key frame through
+// drops and resumes to the end of the resume window. Its ring keeps the newest
+// groups of pictures, so a new reader has a picture at once.
+type Run struct {
+	stream *Stream
+	start  time.Time
+	done   chan struct{}
+
+	mu      sync.RWMutex
+	ended   bool
+	frames  []*frame.Frame // the ring, oldest first
+	base    uint64         // index of frames[0]
+	bytes   int
+	key     uint64 // index of the newest key frame
+	prevKey uint64 // of the one before
+	hasKey  bool   // key is still in the ring
+	newest  *frame.Frame
+	video   *frame.Track
+	audio   *frame.Track
+	readers []*Reader
+}
+
+func newRun(s *Stream, start time.Time) *Run {
+	return &Run{stream: s, start: start, done: make(chan struct{})}
+}
+
+// Stream that this is a run of.
+func (r *Run) Stream() *Stream { return r.stream }
+
+// Start is the wall clock of time 0 of the timeline.
+func (r *Run) Start() time.Time { return r.start }
+
+// Done is closed when the run is over.
+func (r *Run) Done() <-chan struct{} { return r.done }
+
+// Tracks returns the tracks in force: video first, then audio if there is any.
+func (r *Run) Tracks() []*frame.Track {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	tracks := []*frame.Track{r.video}
+	if r.audio != nil {
+		tracks = append(tracks, r.audio)
+	}
+	return tracks
+}
+
+// KeyFrame returns the newest key frame.
+func (r *Run) KeyFrame() *frame.Frame {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.newest
+}
+
+// setTrack makes t the track in force of its kind.
+func (r *Run) setTrack(t *frame.Track) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.Kind() == frame.Video {
+		r.video = t
+	} else {
+		r.audio = t
+	}
+}
+
+// append puts f into the ring, trims it and wakes readers.
+func (r *Run) append(f *frame.Frame) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	index := r.base + uint64(len(r.frames))
+	r.frames = append(r.frames, f)
+	r.bytes += len(f.Payload)
+	if f.Key {
+		r.prevKey, r.key, r.newest = r.key, index, f
+		if !r.hasKey {
+			r.prevKey = index
+		}
+		r.hasKey = true
+	}
+	r.trim()
+	for _, rd := range r.readers {
+		if f.IsVideo() || !rd.pictureWake {
+			rd.signal()
+		}
+	}
+}
+
+// trim drops what no reader needs any more: all before the last key frame but
+// one, and more when the ring is over its bound.
+func (r *Run) trim() {
+	limit := r.stream.hub.cfg.RingBytes
+	n := 0
+	for n < len(r.frames)-1 && ((r.hasKey && r.base+uint64(n) < r.prevKey) || r.bytes > limit) {
+		r.bytes -= len(r.frames[n].Payload)
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	// Copying down is cheap: it happens once per key frame.
+	m := copy(r.frames, r.frames[n:])
+	clear(r.frames[m:])
+	r.frames, r.base = r.frames[:m], r.base+uint64(n)
+	if r.hasKey && r.key < r.base {
+		r.hasKey = false
+	}
+	r.prevKey = max(r.prevKey, r.base)
+}
+
+// end closes the run: readers get io.EOF after what is left.
+func (r *Run) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	r.ended = true
+	close(r.done)
+	for _, rd := range r.readers {
+		rd.signal()
+	}
+}
+
+// dropped counts what the readers that are here lost.
+func (r *Run) dropped() uint64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	n := uint64(0)
+	for _, rd := range r.readers {
+		n += rd.Dropped()
+	}
+	return n
+}

@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"glimpse/internal/media/frame"
+)
+
+// Stats of a stream at one moment.
+type Stats struct {
+	State       State
+	Protocol    string        // of the source, "" without one
+	Remote      string        // address of the source
+	Since       time.Time     // start of the run, zero without one
+	LastByte    time.Time     // when the source was last heard
+	Duration    time.Duration // of the run's timeline
+	Bytes       uint64        // received since the stream was opened
+	Frames      uint64        // pictures since then
+	Bitrate     float64       // bit/s over the last seconds
+	FPS         float64       // pictures a second, likewise
+	KeyInterval time.Duration // between the last two key frames
+	Publishers  int           // times that a publisher became the source
+	Dropped     uint64        // frames that readers lost
+	Viewers     map[string]int
+	PeakViewers int
+	Tracks      []*frame.Track
+}
+
+// Stats returns a snapshot; its map and slice are the caller's.
+func (s *Stream) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	st := Stats{
+		State: s.state, LastByte: s.lastByte,
+		Bytes: s.meter.totalBytes, Frames: s.meter.pictures,
+		KeyInterval: s.meter.keyInterval, Publishers: s.meter.publishers,
+		Dropped: s.lost.Load(),
+	}
+	st.Bitrate, st.FPS = s.meter.rates(now)
+	st.Viewers, st.PeakViewers = s.viewers.snapshot()
+	if s.source != nil {
+		st.Protocol, st.Remote = s.source.info.Protocol, s.source.info.Remote
+	}
+	if s.run != nil {
+		st.Since, st.Duration = s.run.start, s.meter.lastPTS
+		st.Tracks = s.run.Tracks()
+		st.Dropped += s.run.dropped()
+	}
+	return st
+}
+
+// AddViewer counts a viewer of a protocol until leave is called. leave is
+// idempotent and may be called from anywhere.
+func (s *Stream) AddViewer(protocol string) (leave func()) {
+	s.viewers.add(protocol, 1)
+	return sync.OnceFunc(func() { s.viewers.add(protocol, -1) })
+}
+
+// viewers counts by protocol.
+type viewers struct {
+	mu    sync.Mutex
+	count map[string]int
+	total int
+	peak  int
+}
+
+func (v *viewers) add(protocol string, n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.count == nil {
+		v.count = map[string]int{}
+	}
+	v.count[protocol] += n
+	v.total += n
+	v.peak = max(v.peak, v.total)
+}
+
+func (v *viewers) snapshot() (map[string]int, int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return maps.Clone(v.count), v.peak
+}
+
+// meterSpan is the length of one of the meter's windows; rates are taken over
+// the last whole one, and fall to 0 when nothing came for two.
+const meterSpan = 2 * time.Second
+
+// meter measures a source. Guarded by Stream.mu.
+type meter struct {
+	totalBytes  uint64
+	pictures    uint64
+	publishers  int
+	keyAt       time.Duration
+	keyInterval time.Duration
+	lastPTS     time.Duration
+
+	since        time.Time // begin of the window
+	bytesAt      uint64    // totals at its begin
+	picturesAt   uint64
+	bitrate, fps float64 // of the window before
+}
+
+func (m *meter) publisher()  { m.publishers++ }
+func (m *meter) bytes(n int) { m.totalBytes += uint64(n) }
+
+func (m *meter) frame(f *frame.Frame, now time.Time) {
+	m.bytes(len(f.Payload))
+	m.lastPTS = f.PTS
+	if f.IsVideo() {
+		m.pictures++
+	}
+	if f.Key {
+		m.keyInterval, m.keyAt = f.DTS-m.keyAt, f.DTS
+	}
+	d := now.Sub(m.since)
+	if d < meterSpan {
+		return
+	}
+	if d < 2*meterSpan {
+		m.bitrate = float64(m.totalBytes-m.bytesAt) * 8 / d.Seconds()
+		m.fps = float64(m.pictures-m.picturesAt) / d.Seconds()
+	}
+	m.since, m.bytesAt, m.picturesAt = now, m.totalBytes, m.pictures
+}
+
+// rates returns bit/s and pictures a second.
+func (m *meter) rates(now time.Time) (bitrate, fps float64) {
+	if now.Sub(m.since) > 2*meterSpan {
+		return 0, 0
+	}
+	return m.bitrate, m.fps
+}

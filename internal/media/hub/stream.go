@@ -1,0 +1,267 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"glimpse/internal/media/frame"
+)
+
+// Stream is one key's stream: its publishers, its run, its viewers. All methods
+// may be called concurrently.
+type Stream struct {
+	hub  *Hub
+	spec Spec
+	log  *slog.Logger
+	done chan struct{}
+	wake chan struct{} // tells the watchdog to look again
+	wg   sync.WaitGroup
+	lost atomic.Uint64 // frames lost by readers that have left
+
+	mu         sync.Mutex
+	state      State
+	run        *Run
+	endRun     context.CancelFunc // ends the outputs of run
+	line       timeline
+	publishers []*Publisher // all that are connected
+	source     *Publisher   // the one that is written, nil while interrupted
+	lastByte   time.Time
+	lostAt     time.Time   // since when the stream is interrupted
+	takeovers  []time.Time // the newest few
+	events     []Event     // to be delivered
+	meter      meter
+	viewers    viewers
+}
+
+func newStream(h *Hub, spec Spec) *Stream {
+	s := &Stream{
+		hub: h, spec: spec, log: h.log.With("stream", spec.ID),
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	s.wg.Add(1)
+	go s.watch()
+	return s
+}
+
+// ID of the stream.
+func (s *Stream) ID() string { return s.spec.ID }
+
+// Name is for people and may be empty.
+func (s *Stream) Name() string { return s.spec.Name }
+
+// PlaybackID is what viewers know the stream by.
+func (s *Stream) PlaybackID() string { return s.spec.PlaybackID }
+
+// Done is closed when the stream has ended for good.
+func (s *Stream) Done() <-chan struct{} { return s.done }
+
+// State of the stream.
+func (s *Stream) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Run returns the current run, live or interrupted, or nil.
+func (s *Stream) Run() *Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
+}
+
+// connect adds a pending publisher.
+func (s *Stream) connect(info PublisherInfo) (*Publisher, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	switch {
+	case s.state == StateEnded:
+		return nil, ErrEnded
+	case len(s.publishers) >= s.hub.cfg.MaxPublisher:
+		return nil, ErrBusy
+	case s.source != nil && s.flapping(now):
+		return nil, ErrRefused
+	}
+	p := &Publisher{stream: s, info: info, since: now, done: make(chan struct{})}
+	s.publishers = append(s.publishers, p)
+	s.signal()
+	return p, nil
+}
+
+// flapping says whether the newest takeovers lie within the window.
+func (s *Stream) flapping(now time.Time) bool {
+	n := len(s.takeovers)
+	return n >= maxTakeovers && now.Sub(s.takeovers[n-1]) < s.hub.cfg.FlapWindow &&
+		s.takeovers[n-1].Sub(s.takeovers[n-maxTakeovers]) < s.hub.cfg.FlapWindow
+}
+
+// touch counts a unit that is not published (before the first key frame).
+func (s *Stream) touch(p *Publisher, u unit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.source == p || s.source == nil {
+		s.lastByte = time.Now()
+	}
+	s.meter.bytes(len(u.payload))
+	return nil
+}
+
+// write publishes a unit of p; the first key frame makes p the source.
+func (s *Stream) write(p *Publisher, u unit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	now := time.Now()
+	discontinuity := false
+	if s.source != p {
+		if !u.key {
+			return nil // was lost as silent and came back: waits for a key frame
+		}
+		if err := s.activate(p, now); err != nil {
+			return err
+		}
+		discontinuity = s.line.begin(u.dts, now.Sub(s.run.start))
+	}
+	s.lastByte = now
+	s.publish(u, discontinuity, now)
+	return nil
+}
+
+// activate makes p the source: a new run, a resume or a takeover.
+func (s *Stream) activate(p *Publisher, now time.Time) error {
+	if s.source != nil {
+		if s.flapping(now) {
+			p.stop(ErrRefused)
+			return ErrRefused
+		}
+		s.takeovers = append(s.takeovers, now)
+		if len(s.takeovers) > maxTakeovers {
+			s.takeovers = s.takeovers[1:]
+		}
+		s.source.stop(ErrSuperseded)
+		s.emit(EventTakeover, "a newer publisher took over", now)
+	}
+	s.source = p
+	s.meter.publisher()
+	switch s.state {
+	case StateIdle:
+		s.begin(now)
+	case StateInterrupted:
+		s.state = StateLive
+		s.emit(EventResumed, "", now)
+	}
+	s.signal()
+	return nil
+}
+
+// begin starts a run and its outputs.
+func (s *Stream) begin(now time.Time) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.run, s.endRun, s.line = newRun(s, now), cancel, timeline{}
+	s.meter.keyAt, s.meter.lastPTS = 0, 0
+	if t := s.source.video; t != nil {
+		s.run.video = t
+	}
+	s.run.audio = s.source.audio
+	s.state = StateLive
+	for _, out := range s.hub.outputs {
+		s.wg.Add(1)
+		go func(run *Run) {
+			defer s.wg.Done()
+			out(ctx, run)
+		}(s.run)
+	}
+	s.emit(EventLive, "", now)
+}
+
+// publish maps u onto the timeline and hands it to the run.
+func (s *Stream) publish(u unit, discontinuity bool, now time.Time) {
+	f := &frame.Frame{Track: u.track, Key: u.key, Discontinuity: discontinuity, Payload: u.payload}
+	if u.track.Kind() == frame.Video {
+		f.PTS, f.DTS = s.line.picture(u.pts, u.dts)
+	} else {
+		f.PTS = s.line.sound(u.track, u.payload, u.pts)
+		f.DTS = f.PTS
+	}
+	f.Epoch = s.line.epoch
+	f.Wall = s.run.start.Add(f.PTS)
+	s.meter.frame(f, now)
+	s.run.setTrack(u.track)
+	s.run.append(f)
+}
+
+// disconnect removes a publisher; the stream is interrupted if it was the source.
+func (s *Stream) disconnect(p *Publisher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.publishers, p); i >= 0 {
+		s.publishers = slices.Delete(s.publishers, i, i+1)
+	}
+	if s.source == p {
+		s.interrupt("the publisher disconnected", time.Now())
+	}
+}
+
+// interrupt begins the resume window.
+func (s *Stream) interrupt(reason string, now time.Time) {
+	s.source = nil
+	if s.state != StateLive {
+		return
+	}
+	s.state, s.lostAt = StateInterrupted, now
+	s.emit(EventInterrupted, reason, now)
+	s.signal()
+}
+
+// emit queues an event for the watchdog to deliver.
+func (s *Stream) emit(kind EventKind, reason string, now time.Time) {
+	s.events = append(s.events, Event{Kind: kind, Stream: s, Run: s.run, Reason: reason, At: now})
+	s.log.Info("stream "+kind.String(), "reason", reason)
+	s.signal()
+}
+
+func (s *Stream) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the stream: publishers and readers are let go, one EventEnded is
+// delivered. It waits for the stream's goroutines, so it must not be called
+// from Notify or an Output. Idempotent.
+func (s *Stream) Close(reason string) {
+	s.mu.Lock()
+	s.finish(reason, time.Now())
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// finish makes the stream end for good.
+func (s *Stream) finish(reason string, now time.Time) {
+	if s.state == StateEnded {
+		return
+	}
+	for _, p := range s.publishers {
+		p.stop(ErrEnded)
+	}
+	s.source = nil
+	s.stopRun()
+	s.emit(EventEnded, reason, now)
+	s.state, s.run = StateEnded, nil
+	close(s.done)
+}
+
+// stopRun ends the current run and its outputs.
+func (s *Stream) stopRun() {
+	if s.run != nil {
+		s.run.end()
+		s.endRun()
+	}
+}

@@ -1,0 +1,99 @@
+package hub
+
+import (
+	"testing"
+	"time"
+)
+
+// FAULTS F4: jumps of the source's clock leave the output strictly monotonic
+// and near real time; a second track that jumps too stays with the first.
+func TestTimelineJumps(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
+		var l timeline
+		const start = 2 * time.Hour
+		step := 40 * time.Millisecond
+		l.begin(start, 0)
+		lastV, lastA := time.Duration(-1), time.Duration(-1)
+		for i := range 200 {
+			raw := start + time.Duration(i)*step
+			if i >= 100 {
+				raw += jump
+			}
+			rawA := start + time.Duration(i)*step
+			if i >= 103 { // sound jumps a little later
+				rawA += jump
+			}
+			_, v := l.picture(raw, raw)
+			a := l.sound(audioTrack, nil, rawA)
+			if v <= lastV || a <= lastA {
+				t.Fatalf("jump %v: frame %d goes back", jump, i)
+			}
+			if i > 0 && v-lastV > time.Second {
+				t.Fatalf("jump %v: frame %d leaves a gap of %v", jump, i, v-lastV)
+			}
+			if d := v - a; d > 300*time.Millisecond || d < -300*time.Millisecond {
+				t.Fatalf("jump %v: frame %d: picture and sound are %v apart", jump, i, d)
+			}
+			lastV, lastA = v, a
+		}
+	}
+}
+
+// MEDIA T2: sound whose times were rounded to milliseconds comes out exactly
+// 1024 samples apart.
+func TestSoundIsCountedInSamples(t *testing.T) {
+	var l timeline
+	l.begin(0, 0)
+	for i := range 100_000 {
+		exact := time.Duration(i) * 1024 * time.Second / 44100
+		got := l.sound(audioTrack, nil, exact.Round(time.Millisecond))
+		samples := (int64(got)*44100 + int64(time.Second)/2) / int64(time.Second)
+		if samples != int64(i)*1024 {
+			t.Fatalf("frame %d at sample %d, want %d", i, samples, i*1024)
+		}
+	}
+	// A gap of 200 ms is kept.
+	at := l.audio.last
+	if got := l.sound(audioTrack, nil, l.audio.raw+223*time.Millisecond); got-at < 200*time.Millisecond {
+		t.Errorf("a gap of 223 ms became %v", got-at)
+	}
+}
+
+// MEDIA T2: equal decoding times are told apart by a tick, B-frames keep their
+// composition offset.
+func TestEqualTimes(t *testing.T) {
+	var l timeline
+	l.begin(time.Second, 0)
+	_, first := l.picture(time.Second, time.Second)
+	pts, dts := l.picture(time.Second+80*time.Millisecond, time.Second)
+	if dts != first+tick || pts != dts+80*time.Millisecond {
+		t.Errorf("pts %v dts %v after %v", pts, dts, first)
+	}
+}
+
+// MEDIA T1: an epoch begins near real time and never before what was sent.
+func TestEpochs(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		elapsed time.Duration
+		want    time.Duration
+		hole    bool
+	}{
+		{"after a hole", 5 * time.Second, 5 * time.Second, true},
+		{"the source ran ahead", 500 * time.Millisecond, 1033 * time.Millisecond, false},
+		{"at once", 1100 * time.Millisecond, 1100 * time.Millisecond, false},
+	} {
+		var l timeline
+		l.begin(0, 0)
+		for at := time.Duration(0); at <= time.Second; at += 33 * time.Millisecond {
+			l.picture(at, at)
+		}
+		l.picture(time.Second, time.Second)
+		l.video.step = 33 * time.Millisecond
+		hole := l.begin(99*time.Hour, test.elapsed)
+		_, got := l.picture(99*time.Hour, 99*time.Hour)
+		if got != test.want || hole != test.hole {
+			t.Errorf("%s: at %v, hole %v; want %v, %v", test.name, got, hole, test.want, test.hole)
+		}
+	}
+}
