@@ -1,0 +1,39 @@
+// @mentra/sdk 3.0.0-alpha.4: MiniAppServer with MentraSession, the new style.
+import { listen } from './v3boot.mjs';
+import { attach, config, emit, status } from './driver.mjs';
+
+const { MiniAppServer } = await import('sdk3');
+
+const adapter = {
+  subscribe(session) {
+    // The new style has one handler for both kinds; managed ones carry URLs or
+    // no stats, so the id tells them apart for the tests.
+    session.camera.onStreamStatus(status('any'));
+    session.camera.onManagedStreamStatus(status('managed'));
+    session.transcription.on((t) => emit('transcription', { text: t.text, isFinal: t.isFinal }));
+    session.device.onButtonPress((b) => emit('button', { buttonId: b.buttonId, pressType: b.pressType }));
+  },
+  managed: (s, options) => s.camera.startStream(options),
+  stopManaged: (s) => s.camera.stopStream(),
+  flip: async (s, options) => {
+    await s.camera.stopStream();
+    return s.camera.startStream(options);
+  },
+  direct: (s, url, options = {}) => s.camera.startStream({ direct: url, ...options }),
+  stopDirect: (s) => s.camera.stopStream(),
+  check: (s) => s.camera.checkExistingStream(),
+  text: (s, text) => s.display.showTextWall(text),
+  isStreaming: (s) => s.camera.isCurrentlyStreaming(),
+  url: (s) => s.camera.getCurrentStreamUrl() ?? null,
+  streamStatus: (s) => s.camera.getStreamStatus() ?? null,
+};
+
+const app = new MiniAppServer(config);
+app.onSession((session) => {
+  attach(session, adapter);
+  emit('session', { userId: session.userId, sessionId: session.sessionId });
+});
+app.onStop((session, reason) => emit('stop', { reason }));
+await app.start();
+await listen(app, config.port);
+emit('ready');
