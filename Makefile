@@ -1,0 +1,48 @@
+# Glimpse. `make demo` shows it, `make test` proves it.
+
+GO   ?= go
+LINT := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+UNIT := $$($(GO) list ./... | grep -v /e2e)
+
+.PHONY: help deps demo build check lint test test-long rows bench clean
+
+help:            ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+deps:            ## install what demo and tests need and this machine lacks
+	@scripts/deps.sh all
+
+demo:            ## cloud + simulated glasses + demo app: live video in a browser
+	@scripts/deps.sh demo
+	@$(GO) run ./cmd/glimpse demo
+
+build:           ## the server as one static binary, bin/glimpse
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/glimpse ./cmd/glimpse
+
+lint:            ## the linters of .golangci.yml
+	@$(LINT) run ./...
+
+check:           ## format, vet, lint, unit tests with the race detector, rows
+	@fmt=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$fmt" || { echo "gofmt -w would change:"; echo "$$fmt"; exit 1; }
+	@$(GO) vet ./...
+	@$(LINT) run ./...
+	@for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) build -o /dev/null ./cmd/glimpse || exit 1; done
+	@$(GO) test -race -timeout 180s $(UNIT)
+	@$(GO) run ./tools/rows -check
+
+test: deps check build ## check, then the real binary against ffmpeg, Chromium and the published SDKs
+	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse $(GO) test -count=1 -timeout 600s ./e2e/...
+
+test-long: deps check build ## also soaks, matrices, fuzzing and benchmarks
+	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse GLIMPSE_LONG=1 $(GO) test -count=1 -timeout 3600s ./e2e/...
+	@scripts/fuzz.sh 20s
+	@$(MAKE) --no-print-directory bench
+
+rows:            ## rows of docs/checklist.md that no test names
+	@$(GO) run ./tools/rows
+
+bench: build     ## the promises' figures, as JSON lines
+	@$(GO) run ./bench -server bin/glimpse
+
+clean:           ## remove what was built
+	@rm -rf bin

@@ -1,0 +1,179 @@
+package archtest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const module = "glimpse/"
+
+// pkg is what go list says of a package.
+type pkg struct {
+	ImportPath string
+	Dir        string
+	Imports    []string
+	Deps       []string
+	GoFiles    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,Deps,GoFiles", module+"...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// Each tree and what it must never depend on, directly or through others.
+var forbidden = []struct{ tree, never, why string }{
+	{"internal/control", "glimpse/internal/media", "the planes meet in server/"},
+	{"internal/media", "glimpse/internal/control", "the planes meet in server/"},
+	{"internal/control", "glimpse/internal/server", "server/ is the root"},
+	{"internal/media", "glimpse/internal/server", "server/ is the root"},
+	{"internal/control/camera", "net", "decisions are pure"},
+	{"internal/media/frame", "glimpse/internal/media/hub", "frame is a leaf"},
+	{"sdk", "glimpse/internal", "the SDK is public"},
+	{"protocol", "glimpse/internal", "the protocol is a public leaf"},
+}
+
+func under(path, tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") }
+
+func TestImportRules(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, rule := range forbidden {
+			if !under(p.ImportPath, module+rule.tree) {
+				continue
+			}
+			for _, d := range p.Deps {
+				if under(d, rule.never) {
+					t.Errorf("%s depends on %s: %s", p.ImportPath, d, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// camera decides and never asks what time it is; cmd holds no logic.
+func TestPurity(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, name := range p.GoFiles {
+			b, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if under(p.ImportPath, module+"internal/control/camera") && bytes.Contains(b, []byte("time.Now(")) {
+				t.Errorf("%s/%s reads the clock", p.ImportPath, name)
+			}
+			if n := bytes.Count(b, []byte("\n")); under(p.ImportPath, module+"cmd") && n > 150 {
+				t.Errorf("%s/%s has %d lines: commands hold no logic", p.ImportPath, name, n)
+			}
+		}
+	}
+}
+
+// Each package has exactly one package comment.
+func TestPackageComments(t *testing.T) {
+	for _, p := range packages(t) {
+		comments := 0
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Doc != nil {
+				comments++
+			}
+		}
+		if comments != 1 && len(p.GoFiles) > 0 {
+			t.Errorf("%s has %d package comments, want 1", p.ImportPath, comments)
+		}
+	}
+}
+
+// Files, functions, structs and interfaces past these sizes get split.
+func TestSizes(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, name := range p.GoFiles {
+			checkSizes(t, p.ImportPath+"/"+name, filepath.Join(p.Dir, name))
+		}
+	}
+}
+
+func checkSizes(t *testing.T, label, path string) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := fset.File(f.Pos()).LineCount(); n > 400 {
+		t.Errorf("%s: %d lines, at most 400", label, n)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if lines := fset.Position(n.End()).Line - fset.Position(n.Pos()).Line; lines > 80 {
+				t.Errorf("%s: %s has %d lines, at most 80", label, n.Name.Name, lines)
+			}
+		case *ast.TypeSpec:
+			switch typ := n.Type.(type) {
+			case *ast.StructType:
+				if typ.Fields.NumFields() > 20 {
+					t.Errorf("%s: %s has %d fields, at most 20", label, n.Name.Name, typ.Fields.NumFields())
+				}
+			case *ast.InterfaceType:
+				if typ.Methods.NumFields() > 5 {
+					t.Errorf("%s: %s has %d methods, at most 5", label, n.Name.Name, typ.Methods.NumFields())
+				}
+			}
+		}
+		return true
+	})
+}
+
+// No dumping grounds, no work left for later, no mutable package state by name.
+func TestNames(t *testing.T) {
+	for _, p := range packages(t) {
+		last := p.ImportPath[strings.LastIndex(p.ImportPath, "/")+1:]
+		switch last {
+		case "util", "utils", "common", "helper", "helpers", "types", "defs", "misc":
+			t.Errorf("%s: a package is named for what it provides", p.ImportPath)
+		}
+		for _, name := range p.GoFiles {
+			f, err := os.Open(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for s, line := bufio.NewScanner(f), 1; s.Scan(); line++ {
+				for _, word := range []string{"TO" + "DO", "FIX" + "ME", "func init" + "()"} {
+					if strings.Contains(s.Text(), word) {
+						t.Errorf("%s/%s:%d: %s", p.ImportPath, name, line, word)
+					}
+				}
+			}
+			f.Close()
+		}
+	}
+}

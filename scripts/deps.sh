@@ -1,0 +1,64 @@
+#!/bin/sh
+# Installs what is missing and says so. "demo" wants ffmpeg only, and goes on
+# without it (the demo then has no sound in WebRTC); "all" is for the tests.
+set -eu
+cd "$(dirname "$0")/.."
+want=${1:-all}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+missing=
+need() { # program, packages for apt, package for brew
+	have "$1" && return 0
+	missing="$missing $1"
+	apt="$apt $2"
+	brew="$brew $3"
+}
+apt='' brew=''
+need ffmpeg ffmpeg ffmpeg
+if [ "$want" = all ]; then
+	need gcc 'gcc libc6-dev' ''
+	need npm 'nodejs npm' node
+	have chromium || have chromium-browser || have google-chrome ||
+		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'
+fi
+
+install() {
+	if have brew; then
+		echo "deps: installing:$missing (brew)"
+		# shellcheck disable=SC2086 # a list on purpose
+		brew install $brew
+	elif have apt-get; then
+		cmd="apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends$apt"
+		if [ "$(id -u)" = 0 ]; then
+			sudo=
+		elif have sudo && sudo -n true 2>/dev/null; then
+			sudo=sudo
+		else
+			echo "deps: missing:$missing. As root run: apt-get update && $cmd" >&2
+			return 1
+		fi
+		echo "deps: installing:$missing (apt-get)"
+		$sudo apt-get -o DPkg::Lock::Timeout=120 -qq update
+		# shellcheck disable=SC2086
+		DEBIAN_FRONTEND=noninteractive $sudo $cmd >/dev/null
+	else
+		echo "deps: missing:$missing. Install them with this system's package manager." >&2
+		return 1
+	fi
+}
+
+if [ -n "$missing" ]; then
+	if ! install; then
+		[ "$want" = demo ] || exit 1
+		echo "deps: going on without:$missing"
+	fi
+fi
+[ "$want" = all ] || exit 0
+
+# The published SDKs, a browser driver and a pinned Node for the tests.
+if ! cmp -s e2e/package-lock.json e2e/node_modules/.lock; then
+	echo "deps: installing the e2e packages (npm)"
+	(cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+	cp e2e/package-lock.json e2e/node_modules/.lock
+fi
