@@ -1,0 +1,101 @@
+// Chromium under remote control: commands as JSON lines on stdin, results on
+// stdout. It knows nothing of our pages beyond what a viewer sees, and measures
+// pictures and sound where they come out.
+import readline from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  headless: true,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+});
+
+const pages = new Map();
+const faults = new Map(); // page -> what went wrong in it
+
+const commands = {
+  // open shows a URL. options: {noWebRTC, width, height, dark}
+  async open(name, url, options = {}) {
+    const context = await browser.newContext({
+      viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
+      colorScheme: options.dark ? 'dark' : 'light',
+    });
+    const page = await context.newPage();
+    faults.set(name, []);
+    page.on('pageerror', (e) => faults.get(name).push(String(e)));
+    page.on('request', (r) => {
+      const { hostname, protocol } = new URL(r.url());
+      if (protocol.startsWith('http') && hostname !== '127.0.0.1') faults.get(name).push('outside request: ' + r.url());
+    });
+    page.on('console', (m) => {
+      if (/Content Security Policy/.test(m.text())) faults.get(name).push(m.text());
+    });
+    if (options.noWebRTC) {
+      // What a network that lets no UDP through looks like: candidates that lead nowhere.
+      await page.addInitScript(() => {
+        const set = RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = function (d) {
+          return set.call(this, { type: d.type, sdp: d.sdp.replace(/^(a=candidate:\S+ \d+ \S+ \d+ )\S+ \d+/gm, '$1192.0.2.1 9') });
+        };
+      });
+    }
+    pages.set(name, page);
+    await page.goto(url);
+  },
+  eval: (name, code) => pages.get(name).evaluate(code),
+  click: (name, selector) => pages.get(name).click(selector, { timeout: 10000 }),
+  press: (name, key) => pages.get(name).keyboard.press(key),
+  fill: (name, selector, text) => pages.get(name).fill(selector, text, { timeout: 10000 }),
+  text: (name, selector) => pages.get(name).innerText(selector ?? 'body', { timeout: 10000 }),
+  screenshot: (name, path) => pages.get(name).screenshot({ path }),
+  faults: (name) => faults.get(name),
+  url: (name) => pages.get(name).url(),
+  close: (name) => pages.get(name).context().close(),
+
+  // play measures a video element for some seconds: pictures decoded, whether
+  // they differ, and how loud it sounds (RMS).
+  play: (name, seconds) => pages.get(name).evaluate(async (seconds) => {
+    const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+    const v = document.querySelector('video');
+    const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
+    const look = () => {
+      const c = canvas.getContext('2d', { willReadFrequently: true });
+      c.drawImage(v, 0, 0, 64, 36);
+      return c.getImageData(0, 0, 64, 36).data;
+    };
+    const audio = new AudioContext();
+    const source = audio.createMediaStreamSource(v.srcObject ?? v.captureStream());
+    const analyser = audio.createAnalyser();
+    source.connect(analyser);
+    const before = v.getVideoPlaybackQuality();
+    const first = look();
+    let changed = 0, rms = 0;
+    for (let i = 0; i < seconds * 10; i++) {
+      await wait(100);
+      const samples = new Float32Array(analyser.fftSize);
+      analyser.getFloatTimeDomainData(samples);
+      rms = Math.max(rms, Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length));
+      const now = look();
+      let difference = 0;
+      for (let k = 0; k < now.length; k += 4) difference += Math.abs(now[k] - first[k]);
+      changed = Math.max(changed, difference / (now.length / 4));
+    }
+    const after = v.getVideoPlaybackQuality();
+    await audio.close();
+    return {
+      pictures: after.totalVideoFrames - before.totalVideoFrames, dropped: after.droppedVideoFrames - before.droppedVideoFrames,
+      changed, rms, muted: v.muted, width: v.videoWidth, height: v.videoHeight,
+    };
+  }, seconds),
+};
+
+console.log(JSON.stringify({ id: 0, result: 'ready' }));
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const { id, cmd, args = [] } = JSON.parse(line);
+  Promise.resolve().then(() => commands[cmd](...args)).then(
+    (result) => console.log(JSON.stringify({ id, result: result ?? null })),
+    (error) => console.log(JSON.stringify({ id, error: String(error?.message ?? error) })),
+  );
+}
+await browser.close();

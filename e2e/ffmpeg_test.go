@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"bytes"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// runCommand runs a program to its end and returns its standard output.
+func runCommand(t *testing.T, argv ...string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, stderr.String())
+	}
+	return string(out)
+}
+
+// publish feeds a test picture and a tone to an RTMP URL until the test ends.
+func publish(t *testing.T, url string, more ...string) *process {
+	t.Helper()
+	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
+		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "60", "-b:v", "800k",
+		"-c:a", "aac", "-ac", "2", "-b:a", "96k"}
+	argv = append(argv, more...)
+	argv = append(argv, "-f", "flv", url)
+	return start(t, "ffmpeg publisher", nil, argv...)
+}
+
+var (
+	frameCount = regexp.MustCompile(`frame=\s*(\d+)`)
+	meanVolume = regexp.MustCompile(`mean_volume: (-?[\d.]+) dB`)
+)
+
+// watch decodes some seconds of a URL with ffmpeg and returns how many pictures
+// came and how loud the sound is (dB; -91 is silence).
+func watch(t *testing.T, url string, seconds int) (pictures int, volume float64) {
+	t.Helper()
+	cmd := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "info", "-stats", "-rw_timeout", "20000000",
+		"-i", url, "-t", strconv.Itoa(seconds), "-map", "0:v:0", "-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("ffmpeg cannot read %s: %v\n%s", url, err, out)
+	}
+	for _, m := range frameCount.FindAllSubmatch(out, -1) {
+		pictures, _ = strconv.Atoi(string(m[1]))
+	}
+	m := meanVolume.FindSubmatch(out)
+	if m == nil {
+		t.Fatalf("ffmpeg heard nothing from %s:\n%s", url, out)
+	}
+	volume, _ = strconv.ParseFloat(string(m[1]), 64)
+	return pictures, volume
+}
+
+// wantMoving fails unless a URL gives most of the pictures and real sound.
+func wantMoving(t *testing.T, url string) {
+	t.Helper()
+	const seconds = 3
+	pictures, volume := watch(t, url, seconds)
+	if pictures < seconds*30*8/10 {
+		t.Errorf("%d pictures in %d s of %s", pictures, seconds, url)
+	}
+	if volume < -60 {
+		t.Errorf("silence (%.0f dB) at %s", volume, url)
+	}
+}
