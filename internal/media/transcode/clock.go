@@ -1,0 +1,89 @@
+package transcode
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"glimpse/internal/media/frame"
+)
+
+// hangLag is how far a child's output may be behind its input before it counts
+// as waiting: the codecs' own delays are below 100 ms.
+const hangLag = 500 * time.Millisecond
+
+// soundClock maps a child's time, in which sound has no holes, onto the run's
+// timeline, and notices when the child stops answering. The feeding and the
+// reading goroutine share it.
+type soundClock struct {
+	mu     sync.Mutex
+	spans  []span        // by at; the last output lies in the first or second
+	in     time.Duration // child's time of the newest sound fed
+	out    time.Duration // and of the newest read
+	behind time.Time     // since when out is too far behind; zero when it is not
+}
+
+// span says where a stretch of sound without holes stands.
+type span struct {
+	at    time.Duration // child's time
+	frame *frame.Frame  // the source's first in it
+}
+
+// feed notes that f is about to be written, at the child's time at.
+func (c *soundClock) feed(at time.Duration, f *frame.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in = at
+	if c.out == 0 {
+		c.out = at
+	}
+	if c.in-c.out > hangLag && c.behind.IsZero() {
+		c.behind = time.Now()
+	}
+	if n := len(c.spans); n > 0 {
+		s := c.spans[n-1]
+		expected := s.frame.PTS + at - s.at
+		if s.frame.Epoch == f.Epoch && (f.PTS-expected).Abs() <= resyncAfter {
+			return
+		}
+	}
+	c.spans = append(c.spans, span{at, f})
+}
+
+// place returns a frame with the times of the sound at the child's time at.
+func (c *soundClock) place(at time.Duration) *frame.Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out, c.behind = at, time.Time{}
+	for len(c.spans) > 1 && c.spans[1].at <= at {
+		c.spans = c.spans[1:]
+	}
+	if len(c.spans) == 0 { // a child that speaks before it is fed
+		return &frame.Frame{PTS: -1}
+	}
+	s := c.spans[0]
+	d := at - s.at
+	return &frame.Frame{
+		PTS: s.frame.PTS + d, DTS: s.frame.PTS + d, Wall: s.frame.Wall.Add(d), Epoch: s.frame.Epoch,
+	}
+}
+
+// watch calls hung, once, when the child was behind for the time given.
+func (c *soundClock) watch(ctx context.Context, after time.Duration, hung func()) {
+	tick := time.NewTicker(after / 8)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			c.mu.Lock()
+			behind := c.behind
+			c.mu.Unlock()
+			if !behind.IsZero() && now.Sub(behind) > after {
+				hung()
+				return
+			}
+		}
+	}
+}

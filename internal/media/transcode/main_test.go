@@ -1,0 +1,135 @@
+package transcode
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/flv"
+	"glimpse/internal/media/frame"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newTranscoder(t *testing.T, cfg Config) *Transcoder {
+	t.Helper()
+	tc := New(cfg, slog.New(slog.DiscardHandler))
+	t.Cleanup(tc.Close)
+	return tc
+}
+
+// script writes a stand-in for ffmpeg and returns its path.
+func script(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ffmpeg")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func ffmpeg(t *testing.T, in []byte, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-hide_banner", "-loglevel", "error"}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("ffmpeg %v: %v: %s", args, err, errs.String())
+	}
+	return out.Bytes()
+}
+
+// beepAt is where the test signal beeps, for 200 ms; it is silent elsewhere.
+const beepAt = time.Second
+
+// signal encodes three seconds of picture and sound and returns the frames,
+// the first picture at time 0 and, a little before it, the encoder's priming.
+func signal(t *testing.T, rate, channels string) []*frame.Frame {
+	t.Helper()
+	return demux(t, ffmpeg(t, nil,
+		"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30",
+		"-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*1000*t)*between(t\\,1\\,1.2):s="+rate,
+		"-t", "3", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30",
+		"-c:a", "aac", "-ac", channels, "-f", "flv", "pipe:1"))
+}
+
+func demux(t *testing.T, file []byte) []*frame.Frame {
+	t.Helper()
+	var frames []*frame.Frame
+	var tracks [10]*frame.Track
+	zero := time.Duration(-1)
+	for b := file[13:]; len(b) > 15; {
+		n := int(binary.BigEndian.Uint32(b) & 0xffffff)
+		dts := time.Duration(uint32(b[4])<<16|uint32(b[5])<<8|uint32(b[6])) * time.Millisecond
+		kind, body := b[0], b[11:11+n]
+		b = b[11+n+4:]
+		parse := map[byte]func([]byte) (flv.Tag, error){flv.TagVideo: flv.ParseVideo, flv.TagAudio: flv.ParseAudio}[kind]
+		if parse == nil {
+			continue
+		}
+		tag, err := parse(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case tag.Packet == flv.Config && kind == flv.TagVideo:
+			c, _, err := codec.ParseAVCC(tag.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tracks[kind] = &frame.Track{Codec: c}
+		case tag.Packet == flv.Config:
+			c, err := codec.NewAAC(tag.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tracks[kind] = &frame.Track{Codec: c}
+		case tag.Packet == flv.Frame:
+			if kind == flv.TagVideo && zero < 0 {
+				zero = dts
+			}
+			frames = append(frames, &frame.Frame{Track: tracks[kind], PTS: dts, DTS: dts, Key: tag.Key, Payload: tag.Data})
+		}
+	}
+	for _, f := range frames {
+		f.PTS -= zero
+		f.DTS -= zero
+	}
+	return frames
+}
+
+// onlySound filters.
+func onlySound(frames []*frame.Frame) []*frame.Frame {
+	var sound []*frame.Frame
+	for _, f := range frames {
+		if !f.IsVideo() {
+			sound = append(sound, f)
+		}
+	}
+	return sound
+}
+
+// feed is a source that a test writes to.
+type feed chan []*frame.Frame
+
+func (s feed) Next(ctx context.Context, buf []*frame.Frame) ([]*frame.Frame, error) {
+	select {
+	case frames, ok := <-s:
+		if !ok {
+			return nil, io.EOF
+		}
+		return append(buf[:0], frames...), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

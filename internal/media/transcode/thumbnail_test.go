@@ -1,0 +1,134 @@
+package transcode
+
+import (
+	"bytes"
+	"errors"
+	"image/jpeg"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"glimpse/internal/media/hub"
+)
+
+// stream opens a stream and publishes frames to it.
+func stream(t *testing.T) (*hub.Stream, *hub.Publisher) {
+	t.Helper()
+	h := hub.New(hub.Config{}, slog.New(slog.DiscardHandler))
+	t.Cleanup(h.Close)
+	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Publish("k", hub.PublisherInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, p
+}
+
+func get(tc *Transcoder, s *hub.Stream) *http.Response {
+	w := httptest.NewRecorder()
+	tc.ServeThumbnail(w, httptest.NewRequest(http.MethodGet, "/live/p/thumbnail.jpg", nil), s)
+	return w.Result()
+}
+
+// Many askers share one child per key frame; the picture is a JPEG of the
+// stream's own shape.
+func TestThumbnailIsShared(t *testing.T) {
+	count := t.TempDir() + "/count"
+	tc := newTranscoder(t, Config{Path: script(t, `echo x >>"`+count+`"; exec ffmpeg "$@"`)})
+	s, p := stream(t)
+	publish(t, p, signal(t, "48000", "1"))
+	var askers sync.WaitGroup
+	for range 20 {
+		askers.Go(func() {
+			r := get(tc, s)
+			body, _ := io.ReadAll(r.Body)
+			img, err := jpeg.Decode(bytes.NewReader(body))
+			if err != nil {
+				t.Errorf("status %d: %v: %.80s", r.StatusCode, err, body)
+				return
+			}
+			if b := img.Bounds(); b.Dx() != 320 || b.Dy() != 240 {
+				t.Errorf("picture is %v", b)
+			}
+			for name, want := range map[string]string{
+				"Content-Type": "image/jpeg", "Cache-Control": "public, max-age=2",
+				"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
+			} {
+				if got := r.Header.Get(name); got != want {
+					t.Errorf("%s: %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+	askers.Wait()
+	if b, _ := os.ReadFile(count); len(b) != 2 {
+		t.Errorf("%d children", len(b)/2)
+	}
+	_, at, err := tc.Thumbnail(t.Context(), s.Run())
+	if err != nil || !at.Equal(s.Run().KeyFrame().Wall) {
+		t.Errorf("wall clock %v, %v", at, err)
+	}
+}
+
+func TestThumbnailRefusals(t *testing.T) {
+	frames := signal(t, "48000", "1")
+	ok := newTranscoder(t, Config{})
+	if r := get(ok, nil); r.StatusCode != http.StatusNotFound || r.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("unknown stream: %d %v", r.StatusCode, r.Header)
+	}
+	s, p := stream(t)
+	if r := get(ok, s); r.StatusCode != http.StatusNotFound {
+		t.Errorf("idle stream: %d", r.StatusCode)
+	}
+	publish(t, p, frames)
+	for name, c := range map[string]struct{ path, says string }{
+		"missing":  {"/nonexistent/ffmpeg", ErrMissing.Error()},
+		"crash":    {script(t, "exit 1"), "could not be made"},
+		"nonsense": {script(t, "echo hello"), "could not be made"},
+		"huge":     {script(t, "exec yes"), "could not be made"},
+	} {
+		tc := newTranscoder(t, Config{Path: c.path})
+		r := get(tc, s)
+		body, _ := io.ReadAll(r.Body)
+		if r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), c.says) {
+			t.Errorf("%s: %d %s", name, r.StatusCode, body)
+		}
+		if strings.Contains(string(body), "nonexistent") {
+			t.Errorf("%s: shows a path: %s", name, body)
+		}
+		if n := tc.Stats().Children; n != 0 {
+			t.Errorf("%s: %d children left", name, n)
+		}
+	}
+}
+
+// Close does not wait for a child that hangs, and who waits is told.
+func TestCloseEndsThumbnail(t *testing.T) {
+	started := t.TempDir() + "/pid"
+	tc := newTranscoder(t, Config{Path: script(t, `echo $$ >"`+started+`"; exec sleep 60`)})
+	s, p := stream(t)
+	publish(t, p, signal(t, "48000", "1"))
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := tc.Thumbnail(t.Context(), s.Run())
+		done <- err
+	}()
+	pidOf(t, started, 1)
+	begun := time.Now()
+	tc.Close()
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if d := time.Since(begun); d > time.Second {
+		t.Errorf("Close took %v", d)
+	}
+}
