@@ -1,0 +1,211 @@
+// Package config reads glimpse.yaml, lays the environment over it and says
+// clearly what is wrong with the result.
+//
+// Order: Default, then the file (unknown keys are errors, with an excerpt), then
+// GLIMPSE_… variables, then whatever flags the command changes; Validate last.
+// The values are plain and shared with nobody.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"glimpse/internal/control/auth"
+)
+
+// Config is every setting. An empty address switches a listener off; port 0
+// picks a free one.
+type Config struct {
+	DataDir         string   `yaml:"data_dir"`          // everything that must survive, made when missing
+	LogLevel        string   `yaml:"log_level"`         // debug, info, warn, error
+	HTTP            HTTP     `yaml:"http"`              // API, websockets, WHEP, HLS, pages
+	HTTPS           HTTPS    `yaml:"https"`             // not available in this version
+	RTMP            Listener `yaml:"rtmp"`              // ingest and play
+	RTMPS           Listener `yaml:"rtmps"`             // not available in this version
+	SRT             Listener `yaml:"srt"`               // not available in this version
+	WebRTC          WebRTC   `yaml:"webrtc"`            // media of WHEP
+	AdminToken      string   `yaml:"admin_token"`       // empty: a file in DataDir
+	CoreTokenSecret string   `yaml:"core_token_secret"` // empty: a file in DataDir
+	Apps            []App    `yaml:"apps"`
+	Users           []User   `yaml:"users"`
+	Streams         []Stream `yaml:"streams"`
+	Outbound        Outbound `yaml:"outbound"`
+}
+
+// HTTP is the listener of everything that speaks HTTP.
+type HTTP struct {
+	Addr      string `yaml:"addr"`
+	PublicURL string `yaml:"public_url"` // empty: the address on which the peer reached us
+}
+
+// HTTPS is a reserved listener; see Unavailable.
+type HTTPS struct {
+	Addr   string `yaml:"addr"`
+	Domain string `yaml:"domain"`
+}
+
+// Listener is a listener with nothing but an address.
+type Listener struct {
+	Addr string `yaml:"addr"`
+}
+
+// WebRTC is the media port, UDP and TCP on the same number.
+type WebRTC struct {
+	Addr  string   `yaml:"addr"`
+	Hosts []string `yaml:"hosts"` // candidates; empty: all interface addresses and the public host
+}
+
+// App is an app server. Its URL is trusted: it may be a private address.
+type App struct {
+	Package     string   `yaml:"package"`
+	APIKey      string   `yaml:"api_key"`
+	URL         string   `yaml:"url"` // webhooks go to URL/webhook
+	Permissions []string `yaml:"permissions"`
+}
+
+// User is a wearer.
+type User struct {
+	ID string `yaml:"id"`
+}
+
+// Stream is a standing stream whose keys are chosen by the operator; nowhere
+// else may keys be chosen.
+type Stream struct {
+	Name       string `yaml:"name"`
+	IngestKey  string `yaml:"ingest_key"`
+	PlaybackID string `yaml:"playback_id"`
+}
+
+// Outbound limits connections that strangers can cause.
+type Outbound struct {
+	AllowPrivate bool `yaml:"allow_private"`
+}
+
+// Default is the configuration without a file and without an environment.
+func Default() Config {
+	return Config{
+		DataDir:  "./glimpse-data",
+		LogLevel: "info",
+		HTTP:     HTTP{Addr: ":8002"},
+		RTMP:     Listener{Addr: ":1935"},
+		WebRTC:   WebRTC{Addr: ":8189", Hosts: []string{}},
+		Apps:     []App{},
+		Users:    []User{},
+		Streams:  []Stream{},
+	}
+}
+
+// maxFile bounds the file in bytes.
+const maxFile = 1 << 20
+
+// Load returns the defaults under the file at path (none when path is empty)
+// under the environment, which is os.Environ outside tests. It does not
+// Validate: flags may come on top first.
+func Load(path string, environ []string) (Config, error) {
+	cfg := Default()
+	if path != "" {
+		data, err := readFile(path)
+		if err != nil {
+			return Config{}, fmt.Errorf("read config: %w", err)
+		}
+		if cfg, err = Parse(data); err != nil {
+			return Config{}, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if err := overlay(&cfg, environ); err != nil {
+		return Config{}, err
+	}
+	for i := range cfg.Users {
+		cfg.Users[i].ID = auth.UserID(cfg.Users[i].ID)
+	}
+	return cfg, nil
+}
+
+// Parse returns the defaults under the YAML in data. Unknown and repeated keys
+// are errors that show the place; values of secret keys are hidden in them.
+func Parse(data []byte) (Config, error) {
+	cfg := Default()
+	if err := decode(data, &cfg); err != nil {
+		return Config{}, err
+	}
+	// "apps:" with nothing behind it means none, as the default does.
+	if cfg.Apps == nil {
+		cfg.Apps = []App{}
+	}
+	if cfg.Users == nil {
+		cfg.Users = []User{}
+	}
+	if cfg.Streams == nil {
+		cfg.Streams = []Stream{}
+	}
+	if cfg.WebRTC.Hosts == nil {
+		cfg.WebRTC.Hosts = []string{}
+	}
+	return cfg, nil
+}
+
+// decode reads strict YAML into target, keeping what the text does not mention.
+func decode(data []byte, target any) error {
+	err := yaml.UnmarshalWithOptions(data, target, yaml.Strict())
+	if err == nil || errors.Is(err, io.EOF) { // EOF: nothing but comments
+		return nil
+	}
+	return errors.New(hideSecrets(yaml.FormatError(err, false, true)))
+}
+
+// secretValue finds the values of secret keys in an excerpt of the file.
+var secretValue = regexp.MustCompile(`\b(api_key|admin_token|core_token_secret|ingest_key|playback_id)(["']?\s*:\s*)("[^"\n]*"?|'[^'\n]*'?|[^\s,}]+)`)
+
+func hideSecrets(text string) string {
+	return secretValue.ReplaceAllString(text, "$1$2(hidden)")
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // opened to read
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxFile)
+	}
+	return data, nil
+}
+
+// Level is LogLevel for slog; info when it is not a valid word.
+func (c Config) Level() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// Unavailable lists the settings that are in the file, or in the environment,
+// for listeners that this version does not have, one sentence each. They are
+// fixed names of later versions, so a file that holds them must start; the
+// command prints the sentences, so that it does not lie either.
+func (c Config) Unavailable() []string {
+	var out []string
+	for _, l := range []struct{ key, addr, what string }{
+		{"https.addr", c.HTTPS.Addr, "HTTPS"},
+		{"rtmps.addr", c.RTMPS.Addr, "RTMPS"},
+		{"srt.addr", c.SRT.Addr, "SRT"},
+	} {
+		if strings.TrimSpace(l.addr) != "" {
+			out = append(out, fmt.Sprintf("%s is set, but %s is not available in this version", l.key, l.what))
+		}
+	}
+	return out
+}
