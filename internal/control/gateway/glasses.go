@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"glimpse/internal/control/session"
+	"glimpse/protocol"
+)
+
+// ServeGlasses is the handler of /glasses-ws. The core token comes as a bearer
+// or as ?token=; without a valid one the upgrade is refused with 401.
+func (g *Gateway) ServeGlasses(w http.ResponseWriter, r *http.Request) {
+	user, problem := g.coreUser(r)
+	if problem != "" {
+		g.refused.Add(1)
+		g.log.Warn("phone refused", "remote", r.RemoteAddr, "reason", problem)
+		refuseUpgrade(w, problem)
+		return
+	}
+	g.serve(w, r, g.cfg.PhoneIdle, func(ctx context.Context, c *connection) {
+		link, err := g.sessions.AttachPhone(ctx, user, reachedBy(r), c.out)
+		if err != nil {
+			g.refused.Add(1)
+			c.out.Close(int(websocket.StatusTryAgainLater), "try again later")
+			return
+		}
+		g.phones.Add(1)
+		defer g.phones.Add(-1)
+		defer link.Gone(g.ctx)
+		c.ws.SetReadLimit(limitAfter)
+		for {
+			text, frame, err := c.read(ctx)
+			if err != nil {
+				if !goodbye(err) {
+					g.log.Debug("phone socket ended", "user", user, "error", err)
+				}
+				return
+			}
+			if text {
+				err = link.Receive(ctx, frame)
+			} else {
+				err = link.ReceiveAudio(ctx, frame)
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+}
+
+// coreUser finds the wearer whom a request's token names. A problem is the
+// sentence that the phone is told.
+func (g *Gateway) coreUser(r *http.Request) (user, problem string) {
+	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !found {
+		token = r.URL.Query().Get("token")
+	}
+	if token == "" {
+		return "", "No core token provided"
+	}
+	named, err := g.tokens.CoreUser(token)
+	if err != nil {
+		return "", "Invalid core token"
+	}
+	user, ok := session.UserID(named)
+	if !ok {
+		return "", "Invalid core token - no user ID"
+	}
+	return user, ""
+}
+
+// refuseUpgrade answers 401 in the words that phones know.
+func refuseUpgrade(w http.ResponseWriter, problem string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusUnauthorized)
+	_ = json.NewEncoder(w).Encode(&protocol.ErrorMessage{ // the peer may be gone
+		Envelope: protocol.Envelope{Type: protocol.TypeConnectionError, Timestamp: protocol.Time{Time: time.Now()}},
+		Message:  problem,
+	})
+}
+
+// reachedBy is the address under which a request reached us.
+func reachedBy(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}

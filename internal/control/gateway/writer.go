@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// conn is the part of a websocket that the writer uses.
+type conn interface {
+	Write(ctx context.Context, typ websocket.MessageType, p []byte) error
+	Close(code websocket.StatusCode, reason string) error
+	CloseNow() error
+}
+
+// writer is the sending half of one socket: a queue bounded by bytes and one
+// goroutine (Run) that empties it. Send and Close never wait, so an actor may
+// call them; they are safe for concurrent use. It implements session.Socket.
+type writer struct {
+	conn     conn
+	limit    int           // bytes that may wait
+	timeout  time.Duration // of one write
+	overflow func()        // counts a reader that was too slow
+
+	mu     sync.Mutex
+	queue  []outgoing
+	bytes  int
+	closed bool // no more frames are taken
+	code   websocket.StatusCode
+	reason string
+
+	wake chan struct{} // capacity 1
+	done chan struct{} // closed when Run has returned
+}
+
+type outgoing struct {
+	kind websocket.MessageType
+	data []byte
+}
+
+func newWriter(c conn, limit int, timeout time.Duration, overflow func()) *writer {
+	return &writer{
+		conn: c, limit: limit, timeout: timeout, overflow: overflow,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+// Send queues a text frame. The bytes are handed over and must not change.
+// When more than the limit would wait, the peer is too slow: nothing more is
+// queued and the socket is closed with 1013 "slow".
+func (w *writer) Send(frame []byte) { w.push(outgoing{websocket.MessageText, frame}) }
+
+// SendBinary queues a binary frame under the same rules as Send.
+func (w *writer) SendBinary(frame []byte) { w.push(outgoing{websocket.MessageBinary, frame}) }
+
+func (w *writer) push(o outgoing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	if w.bytes+len(o.data) > w.limit {
+		w.queue, w.bytes = nil, 0
+		w.closed, w.code, w.reason = true, websocket.StatusTryAgainLater, "slow"
+		w.overflow()
+		w.signal()
+		return
+	}
+	w.queue = append(w.queue, o)
+	w.bytes += len(o.data)
+	w.signal()
+}
+
+// Close ends the socket with a status code after the frames that wait were
+// written. The first call decides code and reason; it does not wait.
+func (w *writer) Close(code int, reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	w.closed, w.code, w.reason = true, websocket.StatusCode(code), reason
+	w.signal()
+}
+
+// signal wakes Run; the caller holds mu.
+func (w *writer) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes until Close was called and the queue is empty, a write fails, or
+// ctx ends. The socket is closed when it returns.
+func (w *writer) Run(ctx context.Context) {
+	defer close(w.done)
+	for {
+		batch, closed := w.take()
+		for _, o := range batch {
+			if !w.write(ctx, o) {
+				w.abandon()
+				return
+			}
+		}
+		if closed {
+			w.mu.Lock()
+			code, reason := w.code, w.reason
+			w.mu.Unlock()
+			_ = w.conn.Close(code, reason) // the peer may be gone already
+			return
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			w.abandon()
+			return
+		}
+	}
+}
+
+// take empties the queue. Bytes still count until they are written, so that a
+// batch under way cannot double the bound.
+func (w *writer) take() (batch []outgoing, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	batch, w.queue = w.queue, nil
+	return batch, w.closed
+}
+
+func (w *writer) write(ctx context.Context, o outgoing) bool {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	err := w.conn.Write(ctx, o.kind, o.data)
+	w.mu.Lock()
+	w.bytes -= len(o.data)
+	w.mu.Unlock()
+	return err == nil
+}
+
+// abandon drops what waits and cuts the connection without a handshake.
+func (w *writer) abandon() {
+	w.mu.Lock()
+	w.closed, w.queue, w.bytes = true, nil, 0
+	w.mu.Unlock()
+	_ = w.conn.CloseNow() // nothing is left to tell the peer
+}

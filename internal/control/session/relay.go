@@ -1,0 +1,118 @@
+package session
+
+import (
+	"encoding/json"
+	"slices"
+
+	"glimpse/protocol"
+)
+
+// relay sends an event of the glasses to every subscriber, each under the
+// subscriber's own string. A MiniAppServer matches by prefix and would deliver
+// a second frame of the same event twice, so it gets one.
+func (s *Session) relay(stream, detail string, data json.RawMessage) {
+	for _, a := range s.apps {
+		if a.link == nil || a.state != appRunning {
+			continue
+		}
+		for _, sub := range a.subs {
+			if !sub.matches(stream, detail) {
+				continue
+			}
+			a.link.send(&protocol.DataStream{
+				Envelope: s.envelope(protocol.TypeDataStream, a.id), StreamType: sub.raw, Data: data,
+			})
+			if a.link.mini {
+				break
+			}
+		}
+	}
+}
+
+// relayAudio sends microphone audio to the apps that subscribed to it.
+func (s *Session) relayAudio(audio []byte) {
+	for _, a := range s.apps {
+		if a.link == nil || a.state != appRunning {
+			continue
+		}
+		if slices.ContainsFunc(a.subs, func(sub subscription) bool { return sub.matches(streamAudio, "") }) {
+			a.link.socket.SendBinary(audio)
+		}
+	}
+}
+
+// updateDevice changes what is known of the glasses and tells the apps what is
+// new in it.
+func (s *Session) updateDevice(change func(*device)) {
+	before := s.device.state()
+	change(&s.device)
+	delta := changed(before, s.device.state())
+	if len(delta) == 0 {
+		return
+	}
+	for _, a := range s.apps {
+		if a.link != nil {
+			a.link.send(&protocol.DeviceState{
+				Envelope: s.envelope(protocol.TypeDeviceState, a.id), State: delta,
+			})
+		}
+	}
+}
+
+// appsChanged tells the phone which apps run.
+func (s *Session) appsChanged() {
+	if s.phone == nil {
+		return
+	}
+	running, loading := s.appNames()
+	s.phone.send(&protocol.AppStateChange{
+		Envelope: s.envelope(protocol.TypeAppStateChange, s.user),
+		UserSession: map[string]any{
+			"userId": s.user, "activeAppSessions": nonNil(running), "loadingApps": nonNil(loading),
+		},
+	})
+}
+
+// nonNil makes an empty list [] on the wire, not null.
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// micChange asks the phone for what apps listen to.
+type micChange struct {
+	protocol.Envelope
+	Enabled      bool     `json:"isMicrophoneEnabled"`
+	RequiredData []string `json:"requiredData"`
+}
+
+// subscriptionsChanged keeps the phone's microphone on exactly while an app
+// listens to speech or sound.
+func (s *Session) subscriptionsChanged() {
+	var text, sound bool
+	for _, a := range s.apps {
+		for _, sub := range a.subs {
+			text = text || sub.stream == streamTranscribed || sub.stream == streamTranslated
+			sound = sound || sub.stream == streamAudio
+		}
+	}
+	need := []string{}
+	mic := "off"
+	switch {
+	case text && sound:
+		need, mic = []string{"pcm", "transcription"}, "both"
+	case text:
+		need, mic = []string{"transcription"}, "text"
+	case sound:
+		need, mic = []string{"pcm"}, "sound"
+	}
+	if s.phone == nil || mic == s.mic || (mic == "off" && s.mic == "") {
+		return
+	}
+	s.mic = mic
+	s.phone.send(&micChange{
+		Envelope: s.envelope("microphone_state_change", s.user), Enabled: mic != "off", RequiredData: need,
+	})
+}

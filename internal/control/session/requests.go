@@ -1,0 +1,159 @@
+package session
+
+import (
+	"slices"
+
+	"glimpse/internal/control/camera"
+	"glimpse/protocol"
+)
+
+// decodeApp reads a frame from an app; nil for types that we do not know and
+// frames that cannot be read. A start request that cannot be read is answered
+// all the same: without a terminal status the SDK would stay stuck.
+func decodeApp(frame []byte) func(*AppLink) {
+	switch typ := typeOf(frame); typ {
+	case protocol.TypeDirectRequest, protocol.TypeDirectRequestOld:
+		if act := decode(frame, (*AppLink).startDirect); act != nil {
+			return act
+		}
+		return func(l *AppLink) { l.malformedDirect(typ) }
+	case protocol.TypeManagedRequest:
+		if act := decode(frame, (*AppLink).startManaged); act != nil {
+			return act
+		}
+		return (*AppLink).malformedManaged
+	case protocol.TypeDirectStop, protocol.TypeDirectStopOld:
+		return decode(frame, (*AppLink).stopDirect)
+	case protocol.TypeManagedStop:
+		return decode(frame, (*AppLink).stopManaged)
+	case protocol.TypeStatusCheck:
+		return decode(frame, (*AppLink).checkStream)
+	case protocol.TypeSubscriptions:
+		return decode(frame, (*AppLink).updateSubscriptions)
+	case protocol.TypeDisplay:
+		return decode(frame, (*AppLink).display)
+	case protocol.TypePing:
+		return decode(frame, (*AppLink).pong)
+	case protocol.TypeOwnershipRelease:
+		return decode(frame, (*AppLink).release)
+	}
+	return nil
+}
+
+func (l *AppLink) startDirect(m *protocol.StreamRequest) {
+	s, a := l.session, l.app
+	l.learnRequest(m.Type)
+	s.step(camera.StartDirect{
+		App: a.app.Package, IDs: newIDs(), URL: m.URL(), Options: options(m),
+		Permitted: granted(a.app.Permissions, permCamera), Running: a.state == appRunning,
+	})
+}
+
+func (l *AppLink) startManaged(m *protocol.StreamRequest) {
+	s, a := l.session, l.app
+	s.step(camera.StartManaged{
+		App: a.app.Package, IDs: newIDs(), Options: options(m), Destinations: m.RestreamDestinations,
+		Permitted: granted(a.app.Permissions, permCamera), Running: a.state == appRunning,
+	})
+}
+
+func options(m *protocol.StreamRequest) camera.Options {
+	return camera.Options{
+		Video: m.Video, Audio: m.Audio, Stream: m.Stream, Quality: m.Quality,
+		Silent: m.Sound != nil && !*m.Sound,
+	}
+}
+
+const textMalformed = "Malformed request: a field has the wrong type"
+
+func (l *AppLink) malformedDirect(typ string) {
+	l.learnRequest(typ)
+	l.session.tellDirect(l.app.app.Package, protocol.DirectStatus{
+		Status: protocol.StatusError, AppID: l.app.app.Package,
+		ErrorDetails: textMalformed, Message: textMalformed, Code: string(protocol.CodeMalformedMessage),
+	})
+}
+
+func (l *AppLink) malformedManaged() {
+	l.session.tellManaged(camera.TellManaged{App: l.app.app.Package, Status: protocol.ManagedStatus{
+		Status: protocol.StatusError, ErrorDetails: textMalformed, Message: textMalformed,
+		Code: string(protocol.CodeMalformedMessage),
+	}})
+}
+
+func (l *AppLink) stopDirect(m *protocol.StreamStop) {
+	l.learnRequest(m.Type)
+	l.session.step(camera.Stop{App: l.app.app.Package, Kind: camera.Direct, StreamID: m.StreamID})
+}
+
+func (l *AppLink) stopManaged(m *protocol.StreamStop) {
+	l.session.step(camera.Stop{App: l.app.app.Package, Kind: camera.Managed, StreamID: m.StreamID})
+}
+
+// learnRequest takes the dialect from the spelling of a request.
+func (l *AppLink) learnRequest(typ string) {
+	d := dialectNew
+	if typ == protocol.TypeDirectRequestOld || typ == protocol.TypeDirectStopOld {
+		d = dialectOld
+	}
+	if l.app.spelling.learn(d, evidenceRequest) {
+		l.session.sendMissed(l.app)
+	}
+}
+
+// checkStream answers checkExistingStream: it is about the user's stream,
+// whoever asked for it.
+func (l *AppLink) checkStream(m *protocol.StatusCheck) {
+	s := l.session
+	reply := protocol.StatusCheckReply{
+		Envelope:  s.envelope(protocol.TypeStatusCheckReply, l.app.id),
+		RequestID: m.RequestID,
+	}
+	if stream := s.camera.Stream; stream != nil && len(stream.Holds) > 0 {
+		reply.HasActiveStream, reply.StreamInfo = true, s.streamInfo(stream, l.app.app.Package)
+	}
+	l.send(&reply)
+}
+
+// streamInfo describes a stream as pkg sees it.
+func (s *Session) streamInfo(stream *camera.Stream, pkg string) *protocol.StreamInfo {
+	hold := stream.Holds[max(0, slices.IndexFunc(stream.Holds, func(h camera.Hold) bool { return h.App == pkg }))]
+	info := &protocol.StreamInfo{
+		Type: stream.Kind.String(), StreamID: stream.ID, Status: hold.Status,
+		CreatedAt: protocol.Time{Time: stream.Created},
+	}
+	if stream.Kind == camera.Direct {
+		info.RTMPURL, info.StreamURL, info.RequestingAppID = stream.URL, stream.URL, stream.Holds[0].App
+		return info
+	}
+	info.URLs = s.reg.deps.Streams.WatchURLs(s.base.base, stream.PlaybackID)
+	viewers := stream.Viewers
+	info.ActiveViewers = &viewers
+	return info
+}
+
+// glassesStatus is what glasses say of a stream; over BLE the statistics come
+// in a compact form.
+type glassesStatus struct {
+	protocol.GlassesStatus
+	Compact *struct {
+		Bitrate  float64 `json:"b"`
+		FPS      float64 `json:"f"`
+		Dropped  float64 `json:"d"`
+		Duration float64 `json:"u"`
+	} `json:"m"`
+}
+
+func (l *PhoneLink) streamStatus(m *glassesStatus) {
+	stats := m.Stats
+	if c := m.Compact; stats == nil && c != nil {
+		stats = &protocol.Stats{Bitrate: c.Bitrate, FPS: c.FPS, DroppedFrames: c.Dropped, Duration: c.Duration}
+	}
+	l.session.step(camera.GlassesSaid{
+		StreamID: m.StreamID, Status: m.Status, Stats: stats, ErrorDetails: m.ErrorDetails,
+	})
+}
+
+func (l *PhoneLink) keepAliveAck(m *protocol.KeepStreamAlive) {
+	l.session.step(camera.KeepAliveAcked{StreamID: m.StreamID, AckID: m.AckID})
+}
