@@ -1,0 +1,132 @@
+package cmaf
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
+)
+
+// never is a time that no sound frame reaches: silence may fill up to any time.
+const never = time.Duration(math.MaxInt64)
+
+// sound moves the sound up to the picture's front, so that it never misses a
+// cut: a frame ahead of the front waits, unless too many do.
+func (m *muxer) sound() {
+	n := 0
+	for n < len(m.held) && (m.held[n].PTS+m.base <= m.front || len(m.held)-n > maxHeld) {
+		m.soundFrame(m.held[n])
+		n++
+	}
+	m.held = slices.Delete(m.held, 0, n)
+	if carried(m.source) == nil || m.front-m.heard > maxMissing {
+		m.fill(m.front, never)
+	}
+}
+
+// soundFrame adds a frame of the source, unless its parameters are not in force
+// (they will be from the next key frame that cuts) or silence stands there.
+func (m *muxer) soundFrame(f *frame.Frame) {
+	params, at := carried(f.Track), f.PTS+m.base
+	if params == nil {
+		return
+	}
+	config := m.config
+	for _, c := range m.cuts {
+		if c.start <= at {
+			config = c.audio
+		}
+	}
+	if params != config && !params.Equal(config) {
+		return
+	}
+	m.heard = m.front
+	m.fill(at, at)
+	time := ticks(at, m.rate)
+	if time+codec.AACFrameSamples/2 < m.head {
+		m.late++
+		return
+	}
+	m.emit(time, f.Payload)
+}
+
+// fill puts silence from the head up to time t, crossing the cuts on the way. A
+// frame of the source follows at time before: no silence overlaps it.
+func (m *muxer) fill(t, before time.Duration) {
+	for len(m.cuts) > 0 && m.cuts[0].start <= t {
+		c := m.cuts[0]
+		m.cuts = slices.Delete(m.cuts, 0, 1)
+		m.quiet(c.end, before)
+		m.cross(c)
+	}
+	m.quiet(t, before)
+}
+
+func (m *muxer) quiet(t, before time.Duration) {
+	end, limit := ticks(t, m.rate), uint64(math.MaxUint64)
+	if before != never {
+		limit = ticks(before, m.rate)
+	}
+	for m.head < end && m.head+codec.AACFrameSamples <= limit {
+		m.emit(m.head, m.silent)
+	}
+}
+
+// cross makes the next sample open a segment.
+func (m *muxer) cross(c cut) {
+	if m.next != nil { // no segment is empty
+		m.emit(m.head, m.silent)
+	}
+	init := m.audio.open.Init
+	at := &boundary{wall: c.wall.Add(-c.start), key: true, discontinuity: c.breaks, broken: c.broken}
+	if c.audio != m.config && !c.audio.Equal(m.config) {
+		if init = m.newInit(1, c.audio); init == nil {
+			return
+		}
+		m.config, m.silent, m.rate = c.audio, silence(c.audio), init.Timescale
+		at.broken = true
+	}
+	at.init = init
+	if at.broken {
+		m.head = ticks(c.start, m.rate)
+	}
+	m.next = at
+}
+
+// emit puts one access unit. The wall clock of m.next is that of media time 0.
+func (m *muxer) emit(time uint64, payload []byte) {
+	if m.next != nil {
+		m.next.wall = m.next.wall.Add(duration(time, m.rate))
+	}
+	m.audio.put(sample{payload: payload, key: true}, time, m.next)
+	m.next = nil
+	m.head = m.audio.time + codec.AACFrameSamples
+}
+
+// minClosed segments always stay: players need them.
+const minClosed = 2
+
+// trim drops the oldest segments of both renditions together: those outside the
+// window, and more while there are too many bytes.
+func (m *muxer) trim() {
+	v, a := &m.video, &m.audio
+	early := 0
+	for len(v.segments) > minClosed && len(a.segments) > minClosed {
+		own := v.bytes + a.bytes
+		old := v.length-v.segments[0].Duration >= m.window
+		if !old && own <= m.bytes && !m.budget.exceeded(own) {
+			break
+		}
+		if !old {
+			early++
+		}
+		v.drop()
+		a.drop()
+	}
+	if early > 0 {
+		m.budget.shrunk.Add(uint64(early))
+		m.early(early)
+	}
+}

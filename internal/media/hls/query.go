@@ -1,0 +1,79 @@
+package hls
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// position is what a blocking reload asks for (RFC 8216bis §6.2.5.2).
+type position struct {
+	asked  bool // there was an _HLS_msn
+	number uint64
+	part   int // -1: the whole segment
+}
+
+var (
+	errMSN  = errors.New("_HLS_msn must be a media sequence number")
+	errPart = errors.New("_HLS_part must be a part's index and needs _HLS_msn")
+)
+
+// maxPart bounds _HLS_part: no segment has more parts.
+const maxPart = 1 << 16
+
+// parseQuery reads the delivery directives of a raw query. Others are ignored,
+// _HLS_skip too: there are no delta updates.
+func parseQuery(raw string) (position, error) {
+	p := position{part: -1}
+	part := ""
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		switch name {
+		case "_HLS_msn":
+			n, err := strconv.ParseUint(value, 10, 62)
+			if err != nil || p.asked {
+				return position{}, errMSN
+			}
+			p.asked, p.number = true, n
+		case "_HLS_part":
+			if value == "" || part != "" {
+				return position{}, errPart
+			}
+			part = value
+		}
+	}
+	if part != "" {
+		n, err := strconv.ParseUint(part, 10, 31)
+		if err != nil || n > maxPart || !p.asked {
+			return position{}, errPart
+		}
+		p.part = int(n)
+	}
+	return p, nil
+}
+
+// sessionLen is the length of a session's name: 80 random bits.
+const sessionLen = 16
+
+// splitSession takes the session off the front of a path; session is empty when
+// there is none. ok is false for a malformed one.
+func splitSession(path string) (session, rest string, ok bool) {
+	path, has := strings.CutPrefix(path, "~")
+	if !has {
+		return "", path, true
+	}
+	session, rest, found := strings.Cut(path, "/")
+	if !found || len(session) != sessionLen {
+		return "", "", false
+	}
+	for i := range len(session) {
+		switch c := session[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		default:
+			return "", "", false
+		}
+	}
+	return session, rest, true
+}
