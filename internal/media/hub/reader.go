@@ -19,7 +19,8 @@ type ReaderOptions struct {
 	// ring, so that the picture is there at once.
 	Live bool
 	// PictureWake lets sound wait in the ring for the next picture: Next
-	// returns when a picture came, with the sound before it.
+	// returns when a picture came, with the sound before it, or when sound is
+	// more than 40 ms ahead of the pictures.
 	PictureWake bool
 }
 

@@ -27,7 +27,12 @@ type Run struct {
 	video   *frame.Track
 	audio   *frame.Track
 	readers []*Reader
+	picture time.Duration // DTS of the newest picture
 }
+
+// maxSoundWait is how far sound may run ahead of the pictures before it wakes
+// readers that wait for pictures (MEDIA R2).
+const maxSoundWait = 40 * time.Millisecond
 
 func newRun(s *Stream, start time.Time) *Run {
 	return &Run{stream: s, start: start, done: make(chan struct{})}
@@ -89,10 +94,15 @@ func (r *Run) append(f *frame.Frame) {
 		r.hasKey = true
 	}
 	r.trim()
+	wakes := f.IsVideo() || f.DTS-r.picture > maxSoundWait
+	if f.IsVideo() {
+		r.picture = f.DTS
+	}
 	for _, rd := range r.readers {
-		if f.IsVideo() || !rd.pictureWake {
-			rd.signal()
+		if !wakes && rd.pictureWake {
+			continue
 		}
+		rd.signal()
 	}
 }
 

@@ -22,10 +22,9 @@ type Stream struct {
 	wg   sync.WaitGroup
 	lost atomic.Uint64 // frames lost by readers that have left
 
-	mu         sync.Mutex
-	state      State
-	run        *Run
-	endRun     context.CancelFunc // ends the outputs of run
+	mu    sync.Mutex
+	state State
+	current
 	line       timeline
 	publishers []*Publisher // all that are connected
 	source     *Publisher   // the one that is written, nil while interrupted
@@ -37,10 +36,18 @@ type Stream struct {
 	viewers    viewers
 }
 
+// current is the run of now.
+type current struct {
+	run    *Run               // nil before the first key frame and when idle or ended
+	endRun context.CancelFunc // ends the outputs of run
+	begun  chan struct{}      // closed when there is a run, made anew when it is over
+}
+
 func newStream(h *Hub, spec Spec) *Stream {
 	s := &Stream{
 		hub: h, spec: spec, log: h.log.With("stream", spec.ID),
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		current: current{begun: make(chan struct{})},
 	}
 	s.wg.Add(1)
 	go s.watch()
@@ -71,6 +78,26 @@ func (s *Stream) Run() *Run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.run
+}
+
+// WaitRun returns the current run, waiting for one until ctx ends. Errors:
+// ErrEnded when the stream has ended, ctx.Err().
+func (s *Stream) WaitRun(ctx context.Context) (*Run, error) {
+	for {
+		s.mu.Lock()
+		run, begun := s.run, s.begun
+		s.mu.Unlock()
+		if run != nil {
+			return run, nil
+		}
+		select {
+		case <-begun:
+		case <-s.done:
+			return nil, ErrEnded
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // connect adds a pending publisher.
@@ -170,6 +197,7 @@ func (s *Stream) begin(now time.Time) {
 	}
 	s.run.audio = s.source.audio
 	s.state = StateLive
+	close(s.begun)
 	for _, out := range s.hub.outputs {
 		s.wg.Add(1)
 		go func(run *Run) {
@@ -263,5 +291,6 @@ func (s *Stream) stopRun() {
 	if s.run != nil {
 		s.run.end()
 		s.endRun()
+		s.begun = make(chan struct{})
 	}
 }
