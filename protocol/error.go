@@ -27,6 +27,7 @@ const (
 	CodeGlassesError        Code = "GLASSES_ERROR"
 	CodeCloudService        Code = "CLOUD_SERVICE_ERROR"
 	CodeNotAvailable        Code = "NOT_AVAILABLE"
+	CodeMaxOutputs          Code = "MAX_OUTPUTS_REACHED"
 	CodeInternal            Code = "INTERNAL_ERROR"
 )
 

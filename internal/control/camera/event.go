@@ -77,7 +77,8 @@ type AppBack struct {
 }
 
 // GlassesSaid is a status of the glasses, in the words of protocol.Status*.
-// StreamID may be empty: then it is the current stream.
+// StreamID may be empty: then it is the current stream. ErrorDetails is their
+// reason, also of reconnecting.
 type GlassesSaid struct {
 	StreamID     string
 	Status       string

@@ -82,21 +82,23 @@ func New(t Times) State { return State{Times: t} }
 
 // Stream is what the camera does now. Its fields are for reading.
 type Stream struct {
-	Kind       Kind      `json:"kind"`
-	ID         string    `json:"id"`
-	IngestKey  string    `json:"ingestKey,omitempty"`  // managed
-	PlaybackID string    `json:"playbackId,omitempty"` // managed
-	URL        string    `json:"url,omitempty"`        // direct: where the glasses push; may contain a secret
-	Options    Options   `json:"options"`
-	Holds      []Hold    `json:"holds"` // one for direct; in order of arrival
-	Created    time.Time `json:"created"`
-	FirstLive  time.Time `json:"firstLive,omitzero"` // durationLimit counts from here
-	Viewers    int       `json:"-"`                  // managed: players now
-	Unwatched  time.Time `json:"-"`                  // managed: since when there is none; zero while there is one
+	Kind       Kind          `json:"kind"`
+	ID         string        `json:"id"`
+	IngestKey  string        `json:"ingestKey,omitempty"`  // managed
+	PlaybackID string        `json:"playbackId,omitempty"` // managed
+	URL        string        `json:"url,omitempty"`        // direct: where the glasses push; may contain a secret
+	Options    Options       `json:"options"`
+	Holds      []Hold        `json:"holds"` // one for direct; in order of arrival
+	Created    time.Time     `json:"created"`
+	Limit      time.Duration `json:"limit,omitempty"`    // durationLimit; 0 for none
+	FirstLive  time.Time     `json:"firstLive,omitzero"` // Limit counts from here
+	Viewers    int           `json:"-"`                  // managed: players now
+	Unwatched  time.Time     `json:"-"`                  // managed: since when there is none; zero while there is one
 
 	// Flowing says that media arrives (managed) or that the glasses said so (direct).
 	Flowing bool          `json:"-"`
 	Lost    time.Time     `json:"-"` // managed: last byte before an interruption; direct: glasses said disconnected; else zero
+	Told    bool          `json:"-"` // managed: apps know of the interruption
 	Reason  string        `json:"-"` // the newest failure in words, for the final error
 	Code    protocol.Code `json:"-"`
 
