@@ -71,3 +71,11 @@ func (c *AAC) FLVConfig() []byte { return append([]byte{flvAAC, 0}, c.Config...)
 
 // AppendFLV appends the two bytes that stand before an access unit in its FLV tag.
 func (c *AAC) AppendFLV(b []byte, _ bool, _ int32) []byte { return append(b, flvAAC, 1) }
+
+// FLVMetadata gives the properties of onMetaData.
+func (c *AAC) FLVMetadata(set func(name string, v float64)) {
+	set("audiocodecid", 10)
+	set("audiosamplerate", float64(c.SampleRate))
+	set("audiosamplesize", 16)
+	set("audiochannels", float64(c.Channels))
+}

@@ -196,3 +196,13 @@ func (c *H264) AppendFLV(b []byte, key bool, cts int32) []byte {
 	}
 	return append(b, kind, 1, byte(cts>>16), byte(cts>>8), byte(cts))
 }
+
+// FLVMetadata gives the properties of onMetaData.
+func (c *H264) FLVMetadata(set func(name string, v float64)) {
+	set("videocodecid", 7)
+	set("width", float64(c.Width))
+	set("height", float64(c.Height))
+	if c.FPS > 0 {
+		set("framerate", c.FPS)
+	}
+}

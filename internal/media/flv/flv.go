@@ -29,6 +29,8 @@ type Codec interface {
 	// says whether the frame is a key frame, cts is its composition offset in
 	// milliseconds (signed 24 bit).
 	AppendFLV(b []byte, key bool, cts int32) []byte
+	// FLVMetadata gives what onMetaData says of the codec (Annex E.5).
+	FLVMetadata(set func(name string, v float64))
 }
 
 // TagType returns TagVideo or TagAudio.

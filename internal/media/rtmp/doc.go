@@ -1,0 +1,19 @@
+// Package rtmp is the RTMP protocol: a server that takes publishers into the
+// hub (ingest.go) and plays streams out of it (play.go), and a client that
+// publishes to any RTMP server (push.go). H.264 and AAC; every other codec is
+// refused with a sentence that names it.
+//
+// The library gortmplib shakes hands and speaks the commands. It never sees a
+// stranger's bytes: the chunk reader (chunk_reader.go) takes messages off the
+// socket within bounds of size, count and memory, checks the nesting of AMF
+// values (amf.go) and only then hands commands on (feed.go). Media never go
+// through the library: the same chunk reader gives whole messages to the
+// ingest, and the media writer (media_writer.go) sends payloads that all
+// readers share, with chunk headers of its own for each reader.
+//
+// Who owns what: Server.Run owns the listener and one goroutine per connection;
+// that goroutine owns the connection's reader and writer. A player has a second
+// goroutine that reads what the peer says, a publisher one that waits for the
+// hub to let it go; both end before the connection's goroutine does. The only
+// lock is that of the gate which counts connections.
+package rtmp

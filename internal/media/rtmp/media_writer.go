@@ -1,0 +1,207 @@
+package rtmp
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"net"
+	"time"
+
+	"github.com/bluenviron/gortmplib/pkg/amf0"
+
+	"glimpse/internal/media/flv"
+	"glimpse/internal/media/frame"
+)
+
+const (
+	outChunkSize = 65536     // both the library's server and our client announce it
+	flushBytes   = 256 << 10 // a write has writeTime for so much at most
+	audioStream  = 4         // the chunk streams that we use
+	videoStream  = 6
+	dataStream   = 7
+)
+
+// mediaWriter sends frames as RTMP messages: payload bytes shared with all other
+// writers, chunk headers its own, everything that is there in one writev. Times
+// begin at 0 with the first frame. It is for one goroutine and, once its
+// buffers have grown, allocates nothing.
+type mediaWriter struct {
+	conn     net.Conn
+	stream   uint32 // message stream id
+	coalesce bool   // one Write instead of a writev: TLS makes a record of each slice
+
+	started      bool
+	base         time.Duration // DTS of the first frame
+	video, audio *frame.Track  // whose sequence headers were sent
+
+	head    []byte      // the headers of what waits
+	bufs    net.Buffers // what waits, in order
+	out     net.Buffers // consumed by a writev
+	waiting int         // bytes in bufs
+	joined  []byte
+}
+
+func newMediaWriter(conn net.Conn, stream uint32) *mediaWriter {
+	_, secure := conn.(*tls.Conn)
+	return &mediaWriter{conn: conn, stream: stream, coalesce: secure}
+}
+
+// announce queues onMetaData and the sequence headers of the tracks.
+func (w *mediaWriter) announce(tracks []*frame.Track) error {
+	var props amf0.ECMAArray
+	for _, t := range tracks {
+		if c, ok := t.Codec.(flv.Codec); ok {
+			c.FLVMetadata(func(name string, v float64) {
+				props = append(props, amf0.ObjectEntry{Key: name, Value: v})
+			})
+		}
+	}
+	props = append(props, amf0.ObjectEntry{Key: "encoder", Value: "Glimpse"})
+	body, err := amf0.Data{"onMetaData", props}.Marshal()
+	if err != nil {
+		return err
+	}
+	w.data(body)
+	for _, t := range tracks {
+		if err := w.setTrack(t, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// data queues an AMF0 data message.
+func (w *mediaWriter) data(body []byte) {
+	at := len(w.head)
+	w.header(dataStream, typeData, 0, len(body))
+	w.body(dataStream, 0, at, body)
+}
+
+// setTrack queues a sequence header when the track is a new one.
+func (w *mediaWriter) setTrack(t *frame.Track, ts uint32) error {
+	c, ok := t.Codec.(flv.Codec)
+	if !ok {
+		return nil
+	}
+	cur, id := &w.audio, byte(audioStream)
+	if t.Kind() == frame.Video {
+		cur, id = &w.video, videoStream
+	}
+	if *cur == t {
+		return nil
+	}
+	*cur = t
+	body := c.FLVConfig()
+	at := len(w.head)
+	w.header(id, flv.TagType(t.Kind()), ts, len(body))
+	return w.body(id, ts, at, body)
+}
+
+// frame queues a frame, behind a sequence header when its track is a new one.
+// Codecs that FLV cannot carry are left out. It writes when much is waiting.
+func (w *mediaWriter) frame(f *frame.Frame) error {
+	c, ok := f.Track.Codec.(flv.Codec)
+	if !ok {
+		return nil
+	}
+	if !w.started {
+		w.started, w.base = true, f.DTS
+	}
+	ts := uint32(max(flv.Millis(f.DTS-w.base), 0)) // wraps after 49 days, as it should
+	if err := w.setTrack(f.Track, ts); err != nil {
+		return err
+	}
+	id := byte(audioStream)
+	if f.IsVideo() {
+		id = videoStream
+	}
+	at := len(w.head)
+	w.header(id, flv.TagType(f.Track.Kind()), ts, 0)
+	body := len(w.head)
+	w.head = c.AppendFLV(w.head, f.Key, flv.CompositionMillis(f))
+	w.length(at, len(w.head)-body+len(f.Payload))
+	return w.body(id, ts, at, f.Payload)
+}
+
+// header appends a chunk header of format 0 (RTMP 1.0 §5.3.1.2.1): it refers to
+// nothing before, so it suits every moment.
+func (w *mediaWriter) header(id, kind byte, ts uint32, length int) {
+	short := min(ts, extended)
+	w.head = append(w.head, id, byte(short>>16), byte(short>>8), byte(short), 0, 0, 0, kind)
+	w.head = binary.LittleEndian.AppendUint32(w.head, w.stream)
+	w.length(len(w.head)-12, length)
+	if ts >= extended {
+		w.head = binary.BigEndian.AppendUint32(w.head, ts)
+	}
+}
+
+// length fills in the message length of the header at an index.
+func (w *mediaWriter) length(at, n int) {
+	w.head[at+4], w.head[at+5], w.head[at+6] = byte(n>>16), byte(n>>8), byte(n)
+}
+
+// body queues what was appended to head since at, then the payload, with chunk
+// headers of format 3 where a chunk is full. Those repeat an extended timestamp
+// (§5.3.1.3), whatever older specifications said: ffmpeg and librtmp expect it.
+func (w *mediaWriter) body(id byte, ts uint32, at int, payload []byte) error {
+	room := outChunkSize - (len(w.head) - at - headerSize(ts))
+	w.queue(w.head[at:])
+	for {
+		n := min(room, len(payload))
+		w.queue(payload[:n])
+		if payload = payload[n:]; len(payload) == 0 {
+			break
+		}
+		at, room = len(w.head), outChunkSize
+		w.head = append(w.head, 0xc0|id)
+		if ts >= extended {
+			w.head = binary.BigEndian.AppendUint32(w.head, ts)
+		}
+		w.queue(w.head[at:])
+	}
+	if w.waiting >= flushBytes {
+		return w.flush()
+	}
+	return nil
+}
+
+// headerSize of format 0.
+func headerSize(ts uint32) int {
+	if ts >= extended {
+		return 16
+	}
+	return 12
+}
+
+// queue appends bytes that must not change before the flush. Those in head stay
+// where they are even when head grows into a new array.
+func (w *mediaWriter) queue(b []byte) {
+	if len(b) > 0 {
+		w.bufs = append(w.bufs, b)
+		w.waiting += len(b)
+	}
+}
+
+// flush writes what waits. An error ends the connection: a message may have been
+// written in part.
+func (w *mediaWriter) flush() error {
+	if w.waiting == 0 {
+		return nil
+	}
+	if err := w.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	var err error
+	if w.coalesce {
+		w.joined = w.joined[:0]
+		for _, b := range w.bufs {
+			w.joined = append(w.joined, b...)
+		}
+		_, err = w.conn.Write(w.joined)
+	} else {
+		w.out = w.bufs
+		_, err = w.out.WriteTo(w.conn)
+	}
+	clear(w.bufs) // lets go of the payloads
+	w.bufs, w.head, w.waiting = w.bufs[:0], w.head[:0], 0
+	return err
+}
