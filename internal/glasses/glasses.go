@@ -1,0 +1,213 @@
+package glasses
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"glimpse/internal/actor"
+	"glimpse/internal/glasses/source"
+	"glimpse/protocol"
+)
+
+// Defaults of a Config.
+const (
+	defaultModel = "Mentra Live"
+	defaultSSID  = "glimpse-demo"
+	lowBattery   = 10.0 // percent; below it the glasses refuse to stream
+	maxUnsent    = 32
+)
+
+// Config says what glasses to simulate. Server, Token, Source and Publish are
+// needed.
+type Config struct {
+	Server  string       // of the cloud: http(s)://host:port or ws(s)://host:port
+	Token   string       // core token of the wearer
+	Source  *source.File // what the camera sees; stays the caller's
+	Publish PublishFunc  // how to publish by RTMP
+	Model   string       // "" is "Mentra Live"
+	Times   Times
+	Dial    DialFunc // nil is net.Dialer's; every connection is made with it
+}
+
+// Glasses are one pair of simulated glasses. Make them with New.
+type Glasses struct {
+	cfg    Config
+	log    *slog.Logger
+	screen *screen
+	net    *network
+	link   *link
+	loop   *actor.Loop
+
+	// life is the context of streams; quit ends everything.
+	life context.Context
+	quit context.CancelCauseFunc
+	jobs sync.WaitGroup // streams
+
+	// Owned by the loop.
+	closing    bool // no more streams
+	up         bool // the websocket is open
+	acked      bool // and the cloud has greeted us
+	complained bool // of having no cloud
+	current    *stream
+	last       protocol.GlassesStatus   // of the current stream
+	unsent     []protocol.GlassesStatus // terminal ones, for the next connection
+	battery    *protocol.Battery        // nil before the wearer said
+}
+
+// New returns glasses that are not connected yet; what the wearer sees and
+// hears is written to out.
+func New(cfg Config, out io.Writer, log *slog.Logger) (*Glasses, error) {
+	address, err := glassesURL(cfg.Server)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Source == nil || cfg.Publish == nil {
+		return nil, errors.New("glasses need a source and a way to publish")
+	}
+	if cfg.Model == "" {
+		cfg.Model = defaultModel
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	cfg.Times = cfg.Times.withDefaults()
+	g := &Glasses{cfg: cfg, log: log, screen: newScreen(out), loop: actor.New(64)}
+	g.net = newNetwork(cfg.Dial, cfg.Times.Stall)
+	g.link = &link{
+		url: address, token: cfg.Token, times: cfg.Times, log: log,
+		http:    &http.Client{Transport: &http.Transport{DialContext: g.net.DialContext, DisableKeepAlives: true}},
+		out:     make(chan []byte, linkQueue),
+		up:      func() { g.post(g.onUp) },
+		down:    func(err error) { g.post(func() { g.onDown(err) }) },
+		message: func(e protocol.Envelope, b []byte) { g.post(func() { g.onMessage(e, b) }) },
+	}
+	return g, nil
+}
+
+// Run wears the glasses until ctx ends or the wearer quits (both nil), or the
+// cloud ends them for good (ErrUnauthorized, ErrSuperseded). Lines are what
+// the wearer types; a closed or nil channel is a wearer who types nothing.
+// It must be called once.
+func (g *Glasses) Run(ctx context.Context, lines <-chan string) error {
+	g.life, g.quit = context.WithCancelCause(ctx)
+	defer g.quit(nil)
+	defer g.net.close()
+	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoop()
+	linkCtx, stopLink := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLink()
+	var loop, others sync.WaitGroup
+	loop.Go(func() { g.loop.Run(loopCtx) })
+	others.Go(func() { g.quit(g.link.run(linkCtx)) })
+	others.Go(func() { g.read(lines) })
+	<-g.life.Done()
+	// Goodbye in order: the stream ends and says so, then the phone hangs up.
+	g.do(func() { g.closing = true })
+	g.jobs.Wait()
+	g.do(func() { g.sendState("DISCONNECTED") })
+	stopLink()
+	others.Wait()
+	stopLoop()
+	loop.Wait()
+	err := context.Cause(g.life)
+	if errors.Is(err, ErrSuperseded) || errors.Is(err, ErrUnauthorized) {
+		g.screen.say("%v", err)
+		return err
+	}
+	return nil
+}
+
+// do runs f on the loop and waits for it; never from the loop itself. Calls
+// posted before have run then.
+func (g *Glasses) do(f func()) { _ = g.loop.Do(context.Background(), f) }
+
+// post runs f on the loop soon. The loop outlives everything that posts; an
+// error only means that all is over.
+func (g *Glasses) post(f func()) { _ = g.loop.Post(context.Background(), f) }
+
+func (g *Glasses) read(lines <-chan string) {
+	for {
+		select {
+		case <-g.life.Done():
+			return
+		case line, ok := <-lines:
+			if !ok {
+				return
+			}
+			g.post(func() { g.onLine(line) })
+		}
+	}
+}
+
+// onUp introduces the glasses on a new connection and brings the cloud up to
+// date with what happened meanwhile.
+func (g *Glasses) onUp() {
+	g.up = true
+	g.link.send(protocol.Envelope{Type: protocol.TypeConnectionInit, Timestamp: now()})
+	g.sendState("CONNECTED")
+	if g.battery != nil {
+		g.link.send(g.battery)
+	}
+	for _, st := range g.unsent {
+		g.sendStatus(st)
+	}
+	g.unsent = nil
+	if g.current != nil && g.last.Status != "" {
+		g.sendStatus(g.last)
+	}
+}
+
+func (g *Glasses) sendState(status string) {
+	g.link.send(protocol.GlassesState{
+		Envelope:  protocol.Envelope{Type: protocol.TypeGlassesState, Timestamp: now()},
+		ModelName: g.cfg.Model, Status: status,
+		Wifi: &protocol.Wifi{Connected: true, SSID: defaultSSID},
+	})
+}
+
+func (g *Glasses) onDown(err error) {
+	if !g.complained {
+		g.complained = true
+		g.screen.say("no connection to the cloud, trying again: %v", err)
+	}
+	g.up, g.acked = false, false
+}
+
+func (g *Glasses) onMessage(e protocol.Envelope, b []byte) {
+	switch e.Type {
+	case protocol.TypeConnectionAck:
+		if !g.acked { // it comes twice
+			g.screen.say("connected to the cloud as %s", e.SessionID)
+		}
+		g.acked, g.complained = true, false
+	case protocol.TypeStartStream, protocol.TypeStartStreamOld:
+		decode(g, b, g.onStart)
+	case protocol.TypeStopStream, protocol.TypeStopStreamOld:
+		decode(g, b, g.onStop)
+	case protocol.TypeKeepStreamAlive, protocol.TypeKeepStreamAliveOld:
+		decode(g, b, g.onKeepAlive)
+	case protocol.TypeDisplay:
+		decode(g, b, g.screen.show)
+	default:
+		g.log.Debug("message from the cloud", "type", e.Type)
+	}
+}
+
+// decode reads a message and hands it on; a broken one is logged.
+func decode[T any](g *Glasses, b []byte, f func(*T)) {
+	var m T
+	if err := json.Unmarshal(b, &m); err != nil {
+		g.log.Warn("the cloud sent a message that cannot be read", "err", err)
+		return
+	}
+	f(&m)
+}
+
+func now() protocol.Time { return protocol.Time{Time: time.Now()} }
