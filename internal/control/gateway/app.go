@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
 	"glimpse/protocol"
 )
@@ -61,7 +62,8 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 		return nil
 	}
 	hello, key, mini := identify(&init, r.Header)
-	if !g.keys.CheckKey(hello.Package, key) {
+	if !g.bad.Allowed(r.RemoteAddr) || !g.keys.CheckKey(hello.Package, key) {
+		g.bad.Failed(r.RemoteAddr)
 		g.log.Warn("app refused: bad API key", "remote", r.RemoteAddr)
 		c.refuse(protocol.TypeAppError, protocol.CodeInvalidAPIKey, "Invalid API key", websocket.StatusPolicyViolation)
 		return nil
@@ -98,7 +100,7 @@ func identify(init *protocol.AppInit, h http.Header) (hello session.AppHello, ke
 		Package:   first(init.PackageName, h.Get("x-package-name")),
 		Mini:      mini,
 	}
-	if user, ok := session.UserID(h.Get("x-user-id")); hello.SessionID == "" && ok {
+	if user := auth.UserID(h.Get("x-user-id")); hello.SessionID == "" && user != "" {
 		hello.SessionID = user + "-" + hello.Package
 	}
 	return hello, first(init.APIKey, h.Get("x-api-key")), mini

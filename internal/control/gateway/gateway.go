@@ -22,6 +22,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
 )
 
@@ -29,6 +30,9 @@ import (
 const (
 	limitBefore = 64 << 10 // bytes of a message before authentication
 	limitAfter  = 1 << 20  // and after it
+
+	badKeys     = 10              // wrong API keys of one address at once,
+	badKeyEvery = 6 * time.Second // and one more in this time
 )
 
 // Config holds the edge's bounds. Zero fields mean the defaults named here.
@@ -87,6 +91,7 @@ type Gateway struct {
 	tokens   Tokens
 	cfg      Config
 	log      *slog.Logger
+	bad      *auth.Throttle // addresses that present wrong keys
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -103,6 +108,7 @@ func New(sessions *session.Registry, keys Keys, tokens Tokens, cfg Config, log *
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Gateway{
 		sessions: sessions, keys: keys, tokens: tokens, cfg: cfg.withDefaults(), log: log, ctx: ctx, cancel: cancel,
+		bad: auth.NewThrottle(badKeys, badKeyEvery, time.Now),
 	}
 }
 

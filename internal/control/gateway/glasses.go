@@ -9,7 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"glimpse/internal/control/session"
+	"glimpse/internal/control/auth"
 	"glimpse/protocol"
 )
 
@@ -62,15 +62,14 @@ func (g *Gateway) coreUser(r *http.Request) (user, problem string) {
 		token = r.URL.Query().Get("token")
 	}
 	if token == "" {
-		return "", "No core token provided"
+		return "", auth.TextNoToken
 	}
 	named, err := g.tokens.CoreUser(token)
 	if err != nil {
-		return "", "Invalid core token"
+		return "", auth.TextInvalidToken
 	}
-	user, ok := session.UserID(named)
-	if !ok {
-		return "", "Invalid core token - no user ID"
+	if user = auth.UserID(named); !auth.ValidName(user) {
+		return "", auth.TextNoUserID
 	}
 	return user, ""
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"glimpse/internal/control/apps"
 	"glimpse/internal/control/camera"
 	"glimpse/protocol"
 )
@@ -24,7 +25,7 @@ const (
 // appSession is one app of one wearer. It outlives its sockets. Only the
 // session's loop touches it.
 type appSession struct {
-	app      App
+	app      apps.App
 	id       string // sessionId, "<user>-<package>"
 	state    appState
 	link     *AppLink      // nil while no socket is here
@@ -56,7 +57,7 @@ func (a *appSession) answer(err error) {
 
 // startApp makes the app run. done, which may be nil, is called on the loop
 // when the app has connected or will not.
-func (s *Session) startApp(app App, id string, done func(error)) {
+func (s *Session) startApp(app apps.App, id string, done func(error)) {
 	a := s.apps[app.Package]
 	if a == nil {
 		a = &appSession{app: app, id: id, state: appAway}
@@ -122,11 +123,11 @@ func (s *Session) webhookDone(a *appSession, number int, err error) {
 	switch {
 	case err == nil:
 		a.state = appConnecting
-	case errors.Is(err, ErrUnreachable) && number == 1:
+	case errors.Is(err, apps.ErrUnreachable) && number == 1:
 		a.retryAt = true
 		a.deadline = earliest(a.giveUp, time.Now().Add(s.reg.cfg.WebhookPause))
 		s.log.Warn("app server cannot be reached, trying once more", "app", a.app.Package, "error", err)
-	case errors.Is(err, ErrUnreachable):
+	case errors.Is(err, apps.ErrUnreachable):
 		s.startFailed(a, "its server cannot be reached")
 	default: // it was asked; it may still come
 		s.log.Warn("app server did not accept the session", "app", a.app.Package, "error", err)

@@ -2,10 +2,10 @@ package session
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
+	"glimpse/internal/control/apps"
 	"glimpse/internal/control/camera"
 	"glimpse/protocol"
 )
@@ -59,28 +59,18 @@ const (
 	closeRestart  = 1012 // everybody reconnects
 )
 
-// App is what a session needs to know of a registered app.
-type App struct {
-	Package     string
-	URL         string   // of the app server, without "/webhook"
-	Permissions []string // CAMERA, MICROPHONE, …, ALL
-}
-
 // Apps is the registry of apps. Its methods may take a while: they are called
 // from goroutines of sockets and requests, never from a session's loop.
 type Apps interface {
-	App(pkg string) (App, bool)
+	App(pkg string) (apps.App, bool)
 }
 
-// ErrUnreachable wraps a webhook's failure before the app server could have
-// read it: no connection. Only then is a second session_request sent.
-var ErrUnreachable = errors.New("app server cannot be reached")
-
-// Webhooks calls app servers. A nil error means that the server answered 2xx.
-// The context carries the time limit.
+// Webhooks calls app servers. A nil error means that the server answered 2xx;
+// one that wraps apps.ErrUnreachable, that it cannot have read the webhook, and
+// only then is a second session_request sent. The context carries the limit.
 type Webhooks interface {
-	Start(ctx context.Context, app App, req protocol.SessionRequest) error
-	Stop(ctx context.Context, app App, req protocol.StopRequest) error
+	Start(ctx context.Context, app apps.App, req protocol.SessionRequest) error
+	Stop(ctx context.Context, app apps.App, req protocol.StopRequest) error
 }
 
 // Socket is the sending half of a websocket. No method waits, and all of them

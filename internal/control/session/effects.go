@@ -1,10 +1,9 @@
 package session
 
 import (
-	"crypto/rand"
-	"strings"
 	"time"
 
+	"glimpse/internal/control/auth"
 	"glimpse/internal/control/camera"
 	"glimpse/protocol"
 )
@@ -129,13 +128,9 @@ func (s *Session) note(n camera.Note) {
 	s.log.Info(string(n.What), args...)
 }
 
-// newIDs makes the three independent ids of a stream. rand.Text has 130 bits;
-// a stream id travels over BLE and is cut to 11 characters.
+// newIDs makes the three independent ids of a stream.
 func newIDs() camera.IDs {
-	return camera.IDs{
-		StreamID: strings.ToLower(rand.Text()[:11]), IngestKey: strings.ToLower(rand.Text()),
-		PlaybackID: strings.ToLower(rand.Text()),
-	}
+	return camera.IDs{StreamID: auth.NewStreamID(), IngestKey: auth.NewKey(), PlaybackID: auth.NewKey()}
 }
 
 // deviceNow tells the camera how the wearer's device stands.

@@ -15,7 +15,7 @@ type PhoneLink struct {
 	socket  Socket
 }
 
-// AttachPhone connects the phone of user (as UserID spells it), making the
+// AttachPhone connects the phone of user (as auth.UserID spells it), making the
 // session when there is none. base is the address under which the phone reached
 // us: scheme http or https and host. The acknowledgement is queued on the socket
 // before AttachPhone returns. A phone that was there is superseded: it is told

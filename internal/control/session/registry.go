@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"glimpse/protocol"
@@ -81,30 +80,6 @@ func (r *Registry) Close() {
 	}
 	r.cancel()
 	r.wg.Wait()
-}
-
-// UserID is the one spelling of a wearer's id: e-mail addresses are compared
-// without regard to case. ok is false for what cannot be an id.
-func UserID(id string) (user string, ok bool) {
-	user = strings.ToLower(strings.TrimSpace(id))
-	return user, ValidName(user)
-}
-
-// ValidName says whether a name from a stranger (user id, package) matches
-// [A-Za-z0-9_.@+-]{1,128}.
-func ValidName(name string) bool {
-	if name == "" || len(name) > 128 {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("_.@+-", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // get returns the user's session, making it when there is none.

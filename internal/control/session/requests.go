@@ -1,8 +1,7 @@
 package session
 
 import (
-	"slices"
-
+	"glimpse/internal/control/apps"
 	"glimpse/internal/control/camera"
 	"glimpse/protocol"
 )
@@ -45,7 +44,7 @@ func (l *AppLink) startDirect(m *protocol.StreamRequest) {
 	l.learnRequest(m.Type)
 	s.step(camera.StartDirect{
 		App: a.app.Package, IDs: newIDs(), URL: m.URL(), Options: options(m),
-		Permitted: granted(a.app.Permissions, permCamera), Running: a.state == appRunning,
+		Permitted: a.app.Allowed(apps.PermissionCamera), Running: a.state == appRunning,
 	})
 }
 
@@ -53,7 +52,7 @@ func (l *AppLink) startManaged(m *protocol.StreamRequest) {
 	s, a := l.session, l.app
 	s.step(camera.StartManaged{
 		App: a.app.Package, IDs: newIDs(), Options: options(m), Destinations: m.RestreamDestinations,
-		Permitted: granted(a.app.Permissions, permCamera), Running: a.state == appRunning,
+		Permitted: a.app.Allowed(apps.PermissionCamera), Running: a.state == appRunning,
 	})
 }
 
@@ -109,27 +108,13 @@ func (l *AppLink) checkStream(m *protocol.StatusCheck) {
 		Envelope:  s.envelope(protocol.TypeStatusCheckReply, l.app.id),
 		RequestID: m.RequestID,
 	}
-	if stream := s.camera.Stream; stream != nil && len(stream.Holds) > 0 {
-		reply.HasActiveStream, reply.StreamInfo = true, s.streamInfo(stream, l.app.app.Package)
+	if info, playbackID := camera.Check(s.camera); info != nil {
+		if playbackID != "" {
+			info.URLs = s.reg.deps.Streams.WatchURLs(s.base.base, playbackID)
+		}
+		reply.HasActiveStream, reply.StreamInfo = true, info
 	}
 	l.send(&reply)
-}
-
-// streamInfo describes a stream as pkg sees it.
-func (s *Session) streamInfo(stream *camera.Stream, pkg string) *protocol.StreamInfo {
-	hold := stream.Holds[max(0, slices.IndexFunc(stream.Holds, func(h camera.Hold) bool { return h.App == pkg }))]
-	info := &protocol.StreamInfo{
-		Type: stream.Kind.String(), StreamID: stream.ID, Status: hold.Status,
-		CreatedAt: protocol.Time{Time: stream.Created},
-	}
-	if stream.Kind == camera.Direct {
-		info.RTMPURL, info.StreamURL, info.RequestingAppID = stream.URL, stream.URL, stream.Holds[0].App
-		return info
-	}
-	info.URLs = s.reg.deps.Streams.WatchURLs(s.base.base, stream.PlaybackID)
-	viewers := stream.Viewers
-	info.ActiveViewers = &viewers
-	return info
 }
 
 // glassesStatus is what glasses say of a stream; over BLE the statistics come

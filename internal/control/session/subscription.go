@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"glimpse/internal/control/apps"
 	"glimpse/protocol"
 )
 
@@ -22,13 +23,11 @@ const (
 
 // Permissions that an app can hold, in the words of the app registry.
 const (
-	permCamera       = "CAMERA"
 	permMicrophone   = "MICROPHONE"
 	permLocation     = "LOCATION"
 	permCalendar     = "CALENDAR"
 	permReadNotes    = "READ_NOTIFICATIONS"
 	permNotesOld     = "NOTIFICATIONS"
-	permAll          = "ALL"
 	subscriptionText = "Some subscriptions were rejected due to missing permissions"
 )
 
@@ -113,7 +112,7 @@ func sameLanguage(want, spoken string) bool {
 
 // granted says whether an app's permissions cover need.
 func granted(permissions []string, need string) bool {
-	if need == "" || slices.Contains(permissions, permAll) || slices.Contains(permissions, need) {
+	if need == "" || slices.Contains(permissions, apps.PermissionAll) || slices.Contains(permissions, need) {
 		return true
 	}
 	return need == permReadNotes && slices.Contains(permissions, permNotesOld)
@@ -149,7 +148,7 @@ func permissionFlags(permissions []string) map[string]bool {
 	return map[string]bool{
 		"location":      granted(permissions, permLocation),
 		"microphone":    granted(permissions, permMicrophone),
-		"camera":        granted(permissions, permCamera),
+		"camera":        granted(permissions, apps.PermissionCamera),
 		"notifications": granted(permissions, permReadNotes),
 		"calendar":      granted(permissions, permCalendar),
 	}

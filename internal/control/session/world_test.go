@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"glimpse/internal/control/apps"
 	"glimpse/protocol"
 )
 
@@ -102,9 +103,9 @@ func (f *fakeSocket) forget() {
 }
 
 // fakeApps, fakeHooks and fakeStreams stand in for what a session acts on.
-type fakeApps map[string]App
+type fakeApps map[string]apps.App
 
-func (f fakeApps) App(pkg string) (App, bool) { a, ok := f[pkg]; return a, ok }
+func (f fakeApps) App(pkg string) (apps.App, bool) { a, ok := f[pkg]; return a, ok }
 
 type fakeHooks struct {
 	mu      sync.Mutex
@@ -114,7 +115,7 @@ type fakeHooks struct {
 	onStop  func(context.Context, protocol.StopRequest) error
 }
 
-func (f *fakeHooks) Start(ctx context.Context, _ App, req protocol.SessionRequest) error {
+func (f *fakeHooks) Start(ctx context.Context, _ apps.App, req protocol.SessionRequest) error {
 	f.mu.Lock()
 	f.starts = append(f.starts, req)
 	do := f.onStart
@@ -125,7 +126,7 @@ func (f *fakeHooks) Start(ctx context.Context, _ App, req protocol.SessionReques
 	return nil
 }
 
-func (f *fakeHooks) Stop(ctx context.Context, _ App, req protocol.StopRequest) error {
+func (f *fakeHooks) Stop(ctx context.Context, _ apps.App, req protocol.StopRequest) error {
 	f.mu.Lock()
 	f.stops = append(f.stops, req)
 	do := f.onStop
