@@ -1,0 +1,273 @@
+package webrtc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
+
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
+)
+
+const (
+	// linger is how long a feed, and the sound conversion, outlives its last
+	// viewer: a page that reloads finds it running.
+	linger = 10 * time.Second
+	// soundSlack is how far sound may be off its counted timestamp before it is
+	// counted anew: packets of exact length must have exact timestamps.
+	soundSlack = 40 * audioClock / 1000
+)
+
+// feed turns one run into RTP packets while somebody watches it.
+type feed struct {
+	server *Server
+	run    *hub.Run
+	log    *slog.Logger
+	cancel context.CancelFunc
+
+	video, audio         *history
+	videoBase, audioBase uint32 // timestamps of time 0 of the timeline
+	rtx                  uint32 // SSRC of retransmissions
+
+	shards []*shard
+	ready  chan struct{} // closed when the cached pictures are in
+	origin atomic.Int64  // wall clock of time 0, Unix nanoseconds
+	failed atomic.Pointer[refusal]
+
+	mu     sync.Mutex
+	users  users              // sessions, connected or not
+	ears   users              // those that accepted sound
+	silent context.CancelFunc // ends the sound conversion; nil when there is none
+	heard  chan struct{}      // closed when the newest conversion has ended
+
+	// Of the sound conversion's goroutine: the timestamp that follows.
+	next    uint32
+	sounded bool
+}
+
+// users counts who needs something and since when nobody does.
+type users struct {
+	count int
+	since time.Time
+}
+
+// idle reports whether nobody has needed it for the linger time.
+func (u users) idle(now time.Time) bool { return u.count == 0 && now.Sub(u.since) >= linger }
+
+func newFeed(s *Server, run *hub.Run) *feed {
+	f := &feed{
+		server: s, run: run, log: s.log.With("stream", run.Stream().ID()),
+		video:     newHistory(rand.Uint32(), videoPackets, videoNumbers),
+		audio:     newHistory(rand.Uint32(), audioPackets, audioPackets),
+		videoBase: rand.Uint32(), audioBase: rand.Uint32(), rtx: rand.Uint32(),
+		ready: make(chan struct{}),
+	}
+	f.origin.Store(run.Start().UnixNano())
+	for _, sender := range s.senders {
+		f.shards = append(f.shards, &shard{sender: sender})
+	}
+	return f
+}
+
+// follow reads the run and fills the history until ctx ends or the run is over.
+// It returns why the viewers must go.
+func (f *feed) follow(ctx context.Context) error {
+	rd := f.run.Subscribe(hub.ReaderOptions{PictureWake: true})
+	defer rd.Close()
+	var frames []*frame.Frame
+	var packets [][]byte
+	shown := time.Duration(-1)
+	for first := true; ; first = false {
+		var err error
+		if frames, err = rd.Next(ctx, frames); err != nil {
+			return err
+		}
+		for _, fr := range frames {
+			if !fr.IsVideo() {
+				continue
+			}
+			if err := playable(fr.Track); err != nil {
+				return err
+			}
+			if fr.PTS < shown {
+				return reordered()
+			}
+			shown = fr.PTS
+			f.origin.Store(fr.Wall.Add(-fr.PTS).UnixNano())
+			packets = packetise(packets[:0], fr, f.video.ssrc, f.videoBase+ticks(fr.PTS, videoClock))
+			f.video.add(packets, fr.PTS, fr.Key)
+		}
+		clear(packets)
+		clear(frames)
+		if first {
+			close(f.ready)
+		}
+		f.wake()
+	}
+}
+
+// playable refuses what browsers cannot be sent.
+func playable(t *frame.Track) error {
+	if _, ok := t.Codec.(*codec.H264); !ok {
+		return &refusal{422, "CODEC", "This stream's video is " + t.Codec.Name() + "; WebRTC playback needs H.264."}
+	}
+	return nil
+}
+
+// reordered is the refusal of streams with B-frames, which WebRTC's receivers
+// do not put in order.
+func reordered() *refusal {
+	return &refusal{422, "B_FRAMES", "This stream has B-frames, which WebRTC cannot carry: play it by LL-HLS, " +
+		"or switch B-frames off in the encoder."}
+}
+
+// serve runs the feed: follow, and afterwards its sessions end. A feed that
+// failed stays to say why until nobody has asked for the linger time.
+func (f *feed) serve(ctx context.Context) {
+	err := f.follow(ctx)
+	var why *refusal
+	if errors.As(err, &why) {
+		f.failed.Store(why)
+	} else {
+		f.failed.CompareAndSwap(nil, &refusal{503, "NOT_LIVE", "The stream is over or about to start again."})
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	select {
+	case <-f.ready:
+	default:
+		close(f.ready)
+	}
+	reason := "run over"
+	if !errors.Is(err, io.EOF) {
+		reason = err.Error()
+		f.log.Warn("webrtc playback stopped", "reason", reason)
+	}
+	f.server.dropFeed(f, reason)
+}
+
+// listen starts the sound conversion, after the one before has ended. f.mu is held.
+func (f *feed) listen() {
+	ctx, cancel := context.WithCancel(f.server.ctx)
+	before, done := f.heard, make(chan struct{})
+	f.silent, f.heard = cancel, done
+	started := f.server.spawn(func() {
+		defer close(done)
+		defer cancel()
+		if before != nil {
+			<-before
+		}
+		if err := f.server.audio.Opus(ctx, f.run, f.sound); err != nil && ctx.Err() == nil {
+			f.log.Warn("no sound for webrtc viewers", "error", err)
+		}
+	})
+	if !started {
+		cancel()
+		close(done)
+	}
+}
+
+// sound adds one Opus packet; only the AudioSource's goroutine calls it.
+func (f *feed) sound(fr *frame.Frame) {
+	ts := f.audioBase + ticks(fr.PTS, audioClock)
+	if off := int32(ts - f.next); f.sounded && off > -soundSlack && off < soundSlack {
+		ts = f.next
+	}
+	p := soundPacket(fr.Payload, f.audio.ssrc, ts)
+	if p == nil || f.sounded && int32(ts-f.next) < 0 { // a timestamp must not go back
+		f.server.stats.dropSound.Add(1)
+		return
+	}
+	f.next, f.sounded = ts+uint32(opus.PacketDuration2(fr.Payload)), true
+	f.audio.add([][]byte{p}, fr.PTS, false)
+	f.wake()
+}
+
+// position is the place of a wall clock on the run's timeline.
+func (f *feed) position(now time.Time) time.Duration {
+	return time.Duration(now.UnixNano() - f.origin.Load())
+}
+
+// wake makes all senders look.
+func (f *feed) wake() {
+	for _, s := range f.shards {
+		s.mark()
+	}
+}
+
+// touch starts the linger time anew.
+func (f *feed) touch(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.users.since = now
+}
+
+// enter counts a session in; hears is whether it accepted sound.
+func (f *feed) enter(hears bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.users.count++
+	if !hears || f.server.audio == nil {
+		return
+	}
+	f.ears.count++
+	if f.silent == nil {
+		f.listen()
+	}
+}
+
+// leave counts it out.
+func (f *feed) leave(hears bool, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.users.count--
+	f.users.since = now
+	if hears && f.server.audio != nil {
+		f.ears.count--
+		f.ears.since = now
+	}
+}
+
+// sweep ends the sound conversion that nobody hears, and reports whether the
+// whole feed has become idle.
+func (f *feed) sweep(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silent != nil && f.ears.idle(now) {
+		f.silent()
+		f.silent = nil
+	}
+	return f.users.idle(now)
+}
+
+// add puts a viewer on the sender with the fewest.
+func (f *feed) add(v *viewer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	least := slices.MinFunc(f.shards, func(a, b *shard) int { return a.size() - b.size() })
+	least.replace(func(list []*viewer) []*viewer { return append(list, v) })
+	least.mark()
+}
+
+// remove takes a viewer off.
+func (f *feed) remove(v *viewer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.shards {
+		if list := s.viewers.Load(); list != nil && slices.Contains(*list, v) {
+			s.replace(func(list []*viewer) []*viewer {
+				return slices.DeleteFunc(list, func(o *viewer) bool { return o == v })
+			})
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package webrtc
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	// restartEvery bounds restarts of one viewer (MEDIA J).
+	restartEvery = time.Second
+	// paceFactor times the stream's rate is the most that catching up may use.
+	paceFactor = 3
+	// paceGrain is the shortest wait that is worth a timer.
+	paceGrain   = 2 * time.Millisecond
+	reportEvery = time.Second
+	// firstSequence bounds a random first sequence number: a roll-over that is
+	// lost at the very start would break the receiver's count (RFC 3711 §3.3.1).
+	firstSequence = 1 << 14
+)
+
+// payloadTypes are the viewer's own, from its offer; 0 for none.
+type payloadTypes struct{ video, rtx, audio uint8 }
+
+// viewer is one browser's place in a feed: cursors, keys and a destination. It
+// does nothing by itself: a sender pumps it, the socket's reader brings feedback.
+type viewer struct {
+	feed   *feed
+	socket *socket
+	pt     payloadTypes
+	stats  *counters
+
+	mu        sync.Mutex
+	keys      *keys
+	to        destination
+	closed    bool
+	video     cursor
+	audio     cursor
+	rtxSeq    uint16
+	pace      pacer
+	budget    bucket // retransmissions
+	report    time.Time
+	restarted time.Time
+}
+
+// newViewer makes a viewer that has not joined yet.
+func newViewer(f *feed, pt payloadTypes, k *keys, to destination) *viewer {
+	v := &viewer{feed: f, socket: f.server.socket, pt: pt, stats: &f.server.stats, keys: k, to: to}
+	v.video.seq = rand.Uint64N(firstSequence)
+	v.audio.seq = rand.Uint64N(firstSequence)
+	v.rtxSeq = uint16(rand.Uint32N(firstSequence))
+	return v
+}
+
+// join places the viewer: pictures from the newest key picture on, sound live.
+func (v *viewer) join(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.audio.moveTo(v.feed.audio.end(), catchUp{})
+	if !v.replay(now) {
+		v.video.wait(0)
+	}
+}
+
+// replay moves to the newest key picture, with all that follows it as far as
+// the bounds allow. It says false when there is nothing to go to.
+func (v *viewer) replay(now time.Time) bool {
+	g, ok := v.feed.video.newestGroup()
+	if !ok {
+		return false
+	}
+	whole := g.bytes <= catchUpBytes && g.span <= catchUpSpan && v.feed.server.catchUps.take(now, g.bytes)
+	if !v.video.replay(g, whole) {
+		return false
+	}
+	if !whole {
+		v.stats.keyFrameAlone.Add(1)
+	}
+	v.pace = pacer{from: g.keyEnd, rate: paceFactor * v.feed.video.rate(), active: true}
+	return true
+}
+
+// restart sends the viewer back to the newest key picture: its decoder has lost
+// the thread. At most once a second; it says whether it did.
+func (v *viewer) restart(now time.Time) bool {
+	if now.Sub(v.restarted) < restartEvery || v.video.waiting || !v.replay(now) {
+		return false
+	}
+	v.restarted = now
+	v.stats.restarts.Add(1)
+	return true
+}
+
+// move sends to another address from now on.
+func (v *viewer) move(to destination) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.to = to
+}
+
+// close ends the viewer: pump and feedback do nothing any more.
+func (v *viewer) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.closed = true
+}
+
+// pump sends the viewer's next turn: its report when due, sound first, then at
+// most maxTurn packets of video. It says whether there is more to send at once,
+// or after how long.
+func (v *viewer) pump(b *batch, now time.Time) (more bool, wait time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return false, 0
+	}
+	if !now.Before(v.report) {
+		v.sendReport(now)
+		v.report = now.Add(reportEvery)
+	}
+	if v.pt.audio != 0 {
+		v.pumpAudio(b)
+	}
+	return v.pumpVideo(b, now)
+}
+
+func (v *viewer) pumpAudio(b *batch) {
+	c, h := &v.audio, v.feed.audio
+	n, ok := h.fetch(b.packets[:], c.next)
+	if !ok {
+		v.stats.dropBehind.Add(1)
+		c.moveTo(h.end(), catchUp{})
+		return
+	}
+	v.send(b, c, n, v.pt.audio)
+}
+
+func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Duration) {
+	c, h := &v.video, v.feed.video
+	if c.waiting {
+		index, ok := h.keyAfter(c.waitFor)
+		if !ok {
+			return false, 0
+		}
+		c.moveTo(index, catchUp{})
+	}
+	if wait := v.pace.wait(c.next, now); wait > 0 {
+		return false, wait
+	}
+	limit := maxTurn
+	if c.stop != 0 {
+		limit = int(min(maxTurn, c.stop-c.next))
+	}
+	n, ok := h.fetch(b.packets[:limit], c.next)
+	if !ok {
+		// The history has run away: this sender was too slow for a viewer.
+		v.stats.dropBehind.Add(1)
+		if !v.replay(now) {
+			c.wait(0)
+		}
+		return !c.waiting, 0
+	}
+	v.pace.spend(c.next, v.send(b, c, n, v.pt.video), now)
+	switch {
+	case c.stop != 0 && c.next >= c.stop:
+		c.wait(c.waitFor)
+		return true, 0
+	case n < limit:
+		v.pace.active = false // at the live picture
+		return false, 0
+	}
+	return true, 0
+}
+
+// send seals and sends the n packets in b.packets from the cursor on, and
+// returns how many bytes that were.
+func (v *viewer) send(b *batch, c *cursor, n int, pt uint8) int {
+	b.reset()
+	for i := range n {
+		p := &b.packets[i]
+		plain := b.next(p.data)
+		ts := c.plan.timestamp(p.picture, timestamp(p.data))
+		setPayloadType(plain, pt)
+		setSequence(plain, uint16(c.seq))
+		setTimestamp(plain, ts)
+		if err := b.seal(v.keys, plain); err != nil {
+			// 2^48 packets: the key is used up (RFC 3711 §9.2).
+			v.closed = true
+			return 0
+		}
+		c.sent(ts, len(plain)-headerSize)
+	}
+	bytes, used := b.length, b.used
+	lost, _ := b.flush(v.socket, &v.to)
+	v.stats.sent(used, bytes, lost)
+	return bytes
+}
+
+// pacer spreads catching up over time, from packet index from on: the key
+// picture before it goes at once.
+type pacer struct {
+	active bool
+	from   uint64
+	rate   int // bytes a second
+	ready  time.Time
+}
+
+// wait says how long the packet at index must wait.
+func (p *pacer) wait(index uint64, now time.Time) time.Duration {
+	if !p.active || index < p.from {
+		return 0
+	}
+	if wait := p.ready.Sub(now); wait >= paceGrain {
+		return wait
+	}
+	return 0
+}
+
+// spend counts bytes that were sent from index on.
+func (p *pacer) spend(index uint64, bytes int, now time.Time) {
+	if !p.active || index < p.from {
+		return
+	}
+	if p.ready.Before(now) {
+		p.ready = now
+	}
+	p.ready = p.ready.Add(time.Duration(bytes) * time.Second / time.Duration(p.rate))
+}
+
+// bucket is a token bucket of bytes. The zero value is empty until its first use.
+type bucket struct {
+	rate, burst int // bytes a second, bytes
+	level       int
+	at          time.Time
+}
+
+// take refills the bucket and takes n bytes out if they are there.
+func (b *bucket) take(now time.Time, n int) bool {
+	if b.at.IsZero() {
+		b.level = b.burst
+	} else if since := now.Sub(b.at); since > 0 {
+		b.level = int(min(int64(b.burst), int64(b.level)+int64(min(since, time.Minute))*int64(b.rate)/int64(time.Second)))
+	}
+	b.at = now
+	if n > b.level {
+		return false
+	}
+	b.level -= n
+	return true
+}
+
+// sharedBucket is a bucket for all viewers.
+type sharedBucket struct {
+	mu     sync.Mutex
+	bucket bucket
+}
+
+func (s *sharedBucket) take(now time.Time, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bucket.take(now, n)
+}
