@@ -143,10 +143,13 @@ func (m *muxer) decide(f *frame.Frame, params *codec.H264, dts time.Duration) *b
 		w.nominal = m.step(dts)
 	}
 	c := cut{start: dts, end: dts, wall: f.Wall.Add(-f.CTS()), audio: m.config, broken: hole, breaks: hole || changed}
+	if n := len(m.cuts); n > 0 {
+		c.audio = m.cuts[n-1].audio
+	}
 	if hole {
 		c.end = duration(w.time+w.nominal, videoTimescale)
 	}
-	if a := carried(m.source); a != nil && !a.Equal(m.config) && f.Key {
+	if a := carried(m.source); a != nil && !a.Equal(c.audio) && f.Key {
 		c.audio, c.breaks = a, true
 	}
 	at := &boundary{init: w.open.Init, wall: c.wall, key: f.Key, broken: hole, discontinuity: c.breaks}
