@@ -86,6 +86,9 @@ type StreamInfo struct {
 	RequestingAppID string `json:"requestingAppId,omitempty"`
 	URLs
 	ActiveViewers *int `json:"activeViewers,omitempty"`
+	// Stats are the glasses' newest statistics, our addition: managed statuses
+	// carry none, and apps need them for a health check.
+	Stats *Stats `json:"stats,omitempty"`
 }
 
 // URLs of a managed stream. The SDKs resolve a start only when both HLS and
