@@ -1,0 +1,60 @@
+package api
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+)
+
+// Endpoints makes the URLs of streams as one peer sees this server. The URL of
+// a listener or feature that does not exist is empty.
+type Endpoints struct {
+	Base     string // "http://host:port" or https, without a path
+	RTMPPort int    // 0: no RTMP
+	WebRTC   bool   // whether WHEP answers
+}
+
+// IngestURLs is where a stream can be published; each is a complete URL with
+// the ingest key, so all of them are secrets.
+type IngestURLs struct {
+	RTMP string `json:"rtmp,omitempty" doc:"For OBS, ffmpeg and other encoders. Secret: it holds the ingest key."`
+}
+
+// PlaybackURLs is where a stream can be watched.
+type PlaybackURLs struct {
+	Page      string `json:"page,omitempty" doc:"The player, for humans."`
+	WHEP      string `json:"whep,omitempty" doc:"WebRTC, by POST of an SDP offer."`
+	HLS       string `json:"hls,omitempty" doc:"Low-latency HLS."`
+	Thumbnail string `json:"thumbnail,omitempty" doc:"The newest key frame as JPEG."`
+	RTMP      string `json:"rtmp,omitempty"`
+}
+
+// Ingest returns the URLs for an ingest key.
+func (e Endpoints) Ingest(key string) IngestURLs {
+	return IngestURLs{RTMP: e.rtmp(key)}
+}
+
+// Playback returns the URLs for a playback id.
+func (e Endpoints) Playback(id string) PlaybackURLs {
+	at := e.Base + "/live/" + url.PathEscape(id) + "/"
+	u := PlaybackURLs{Page: at, HLS: at + "index.m3u8", Thumbnail: at + "thumbnail.jpg", RTMP: e.rtmp(id)}
+	if e.WebRTC {
+		u.WHEP = at + "whep"
+	}
+	return u
+}
+
+func (e Endpoints) rtmp(name string) string {
+	base, err := url.Parse(e.Base)
+	if err != nil || e.RTMPPort == 0 {
+		return ""
+	}
+	host := net.JoinHostPort(base.Hostname(), strconv.Itoa(e.RTMPPort))
+	return "rtmp://" + host + "/live/" + url.PathEscape(name)
+}
+
+// endpoints are those of one request.
+func (a *API) endpoints(base string) Endpoints {
+	info := a.deps.Server.Info()
+	return Endpoints{Base: base, RTMPPort: info.RTMP.port(), WebRTC: info.WebRTC.Addr != ""}
+}

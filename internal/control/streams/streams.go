@@ -1,0 +1,215 @@
+// Package streams keeps the standing streams: those that an operator makes by
+// the API or the configuration file, for any encoder to feed. It is the desired
+// state; the media plane, behind the Media interface, does the streaming.
+//
+// Registry is safe for concurrent use. Lock order: Registry.writes before
+// Registry.mu; Media is called with writes held, and must not call back.
+package streams
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"glimpse/internal/control/auth"
+	"glimpse/internal/control/store"
+)
+
+// Bounds of a standing stream's resume window.
+const (
+	DefaultResumeWindow = 30 * time.Second
+	MaxResumeWindow     = 1800 * time.Second
+)
+
+// MaxStreams bounds the standing streams of one server.
+const MaxStreams = 1000
+
+// The refusals of a registry; test with errors.Is.
+var (
+	ErrUnknown = errors.New("stream is not known")
+	ErrConfig  = errors.New("stream is in the configuration file and can be changed only there")
+	ErrInvalid = errors.New("invalid stream")
+	ErrFull    = errors.New("too many standing streams")
+)
+
+// Stream is one standing stream. Its three ids are independent: knowing one
+// never gives another, unless the configuration file says so.
+type Stream struct {
+	ID           string
+	Name         string
+	IngestKey    string // secret: whoever has it may publish
+	PlaybackID   string // whoever has it may watch
+	ResumeWindow time.Duration
+	Created      time.Time // zero for streams of the configuration file
+	FromConfig   bool      // read-only
+}
+
+// Media opens and ends streams in the media plane.
+type Media interface {
+	// OpenStanding makes the stream publishable and playable.
+	OpenStanding(s Stream) error
+	// CloseStanding ends it for publishers and viewers; unknown ids are no error.
+	CloseStanding(id string)
+}
+
+type storedStream struct {
+	Name          string    `json:"name"`
+	IngestKey     string    `json:"ingest_key"` // readable: encoders need it again
+	PlaybackID    string    `json:"playback_id"`
+	ResumeSeconds int       `json:"resume_window"`
+	Created       time.Time `json:"created"`
+}
+
+// Registry knows every standing stream.
+type Registry struct {
+	media  Media
+	bucket *store.Bucket[storedStream]
+	now    func() time.Time
+
+	writes  sync.Mutex // one change at a time, held while the store is written
+	mu      sync.RWMutex
+	streams map[string]Stream
+}
+
+// Configured is a standing stream of the configuration file.
+type Configured struct{ Name, IngestKey, PlaybackID string }
+
+// New reads the stored streams, lays the configured ones over them and opens
+// them all, so that keys are valid before a listener is. A stored stream that
+// does not open (a configured one has its key) is reported and left closed; a
+// configured one is an error.
+func New(ctx context.Context, backend store.Backend, configured []Configured, media Media,
+	now func() time.Time, log *slog.Logger) (*Registry, error) {
+	bucket, err := store.Open[storedStream](ctx, backend, "streams")
+	if err != nil {
+		return nil, err
+	}
+	items, err := bucket.All(ctx)
+	if items == nil && err != nil {
+		return nil, err
+	}
+	if err != nil {
+		log.Error("some stored streams cannot be read", "err", err)
+	}
+	r := &Registry{media: media, bucket: bucket, now: now, streams: map[string]Stream{}}
+	for _, c := range configured {
+		s := Stream{
+			ID: configID(c.Name), Name: c.Name, IngestKey: c.IngestKey, PlaybackID: c.PlaybackID,
+			ResumeWindow: DefaultResumeWindow, FromConfig: true,
+		}
+		if err := media.OpenStanding(s); err != nil {
+			return nil, fmt.Errorf("open configured stream %q: %w", c.Name, err)
+		}
+		r.streams[s.ID] = s
+	}
+	for _, item := range items {
+		s := Stream{
+			ID: item.ID, Name: item.Value.Name, IngestKey: item.Value.IngestKey, PlaybackID: item.Value.PlaybackID,
+			ResumeWindow: time.Duration(item.Value.ResumeSeconds) * time.Second, Created: item.Value.Created,
+		}
+		if err := media.OpenStanding(s); err != nil {
+			log.Warn("a stored stream cannot be opened; if it shares a key with the configuration file, the file wins",
+				"stream", s.ID, "err", err)
+			continue
+		}
+		r.streams[s.ID] = s
+	}
+	return r, nil
+}
+
+// configID gives a configured stream the same id at every start. It hashes the
+// name alone: the id is public and must not be a hash of a weak chosen key.
+func configID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return "c" + hex.EncodeToString(sum[:5])
+}
+
+// Spec is what may be wished for a new stream.
+type Spec struct {
+	Name         string        // a label, may be empty
+	ResumeWindow time.Duration // 0 to MaxResumeWindow
+}
+
+// Create makes a stream with random keys, stores it and opens it. Errors:
+// ErrInvalid, ErrFull, or the store's or the media plane's.
+func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
+	if spec.Name != "" && !auth.ValidName(spec.Name) {
+		return Stream{}, fmt.Errorf("%w: name %s", ErrInvalid, auth.NameRule)
+	}
+	if spec.ResumeWindow < 0 || spec.ResumeWindow > MaxResumeWindow {
+		return Stream{}, fmt.Errorf("%w: resume_window must be 0 to %d seconds", ErrInvalid, MaxResumeWindow/time.Second)
+	}
+	r.writes.Lock()
+	defer r.writes.Unlock()
+	if len(r.List()) >= MaxStreams {
+		return Stream{}, ErrFull
+	}
+	s := Stream{
+		ID: auth.NewStreamID(), Name: spec.Name, IngestKey: auth.NewKey(), PlaybackID: auth.NewKey(),
+		ResumeWindow: spec.ResumeWindow, Created: r.now().UTC(),
+	}
+	err := r.bucket.Create(ctx, s.ID, storedStream{
+		Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID,
+		ResumeSeconds: int(s.ResumeWindow / time.Second), Created: s.Created,
+	})
+	if err != nil {
+		return Stream{}, fmt.Errorf("create stream: %w", err)
+	}
+	if err := r.media.OpenStanding(s); err != nil {
+		// The request's context may be what ended; the entry must go anyway.
+		undo := r.bucket.Delete(context.WithoutCancel(ctx), s.ID)
+		return Stream{}, errors.Join(fmt.Errorf("open stream: %w", err), undo)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.streams[s.ID] = s
+	return s, nil
+}
+
+// Get returns the stream with this id.
+func (r *Registry) Get(id string) (Stream, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s, ok := r.streams[id]
+	return s, ok
+}
+
+// List returns all standing streams, ordered by id.
+func (r *Registry) List() []Stream {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	list := make([]Stream, 0, len(r.streams))
+	for _, s := range r.streams {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b Stream) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Delete ends a stream for good. Errors: ErrUnknown, ErrConfig, or the store's.
+func (r *Registry) Delete(ctx context.Context, id string) error {
+	r.writes.Lock()
+	defer r.writes.Unlock()
+	s, ok := r.Get(id)
+	switch {
+	case !ok:
+		return ErrUnknown
+	case s.FromConfig:
+		return ErrConfig
+	}
+	if err := r.bucket.Delete(ctx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("delete stream: %w", err)
+	}
+	r.media.CloseStanding(id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.streams, id)
+	return nil
+}
