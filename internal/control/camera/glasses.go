@@ -160,6 +160,9 @@ func (m *machine) justReplaced() bool {
 	return slices.ContainsFunc(m.Past, func(p Past) bool { return m.now.Before(p.At.Add(m.Times.Settle)) })
 }
 
+// maxID bounds the ids of strangers that are kept, in bytes; ours have 11.
+const maxID = 64
+
 // stranger hears of a stream that is not the current one: whatever the glasses
 // report alive that we do not want is stopped, at most once per Settle.
 func (m *machine) stranger(id string, alive bool) {
@@ -172,6 +175,7 @@ func (m *machine) stranger(id string, alive bool) {
 		// on its way before our stop or start arrived
 	case i >= 0:
 		m.stopGlasses(id, m.Past[i].AppID)
+	case len(id) > maxID: // nothing of ours
 	default:
 		m.stopGlasses(id, "")
 	}

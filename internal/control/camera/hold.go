@@ -93,7 +93,7 @@ func (m *machine) finish(lastApp string, end ending) {
 	if st.Kind == Managed {
 		appID = protocol.ManagedAppID
 	}
-	if st.Glasses.Asked {
+	if st.Glasses.Asked || (st.Kind == Managed && st.Flowing) {
 		m.stopGlasses(st.ID, appID)
 	} else {
 		m.remember(Past{ID: st.ID, AppID: appID, At: m.now})

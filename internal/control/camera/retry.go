@@ -62,6 +62,7 @@ func (m *machine) onRetry() {
 	r := &st.Retry
 	if st.Flowing { // the media never stopped, whatever the glasses said
 		*r = Retry{}
+		st.Glasses.Asked, st.Glasses.From, st.Glasses.SendAt = true, m.Serial+1, m.now
 		return
 	}
 	if busy := st.Glasses.Started.Add(m.Times.Silence); r.Done > 0 && !st.Glasses.Word.IsZero() && m.now.Before(busy) {

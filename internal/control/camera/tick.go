@@ -86,7 +86,7 @@ func (s *Stream) limitNear(now time.Time) bool {
 func dueNoViewer(s *State) time.Time { return after(s.Stream.Unwatched, s.Times.NoViewer) }
 
 func (m *machine) onNoViewer() {
-	m.endAll(ending{status: protocol.StatusStopped, text: "No viewer for " + m.Times.NoViewer.String()})
+	m.endAll(ending{status: protocol.StatusStopped, text: "Nobody has watched for " + m.Times.NoViewer.String()})
 }
 
 func dueGlassesLost(s *State) time.Time { return after(s.GlassesLost, s.Times.GlassesGrace) }
