@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -16,8 +18,17 @@ import (
 
 // ServeApp is the handler of /app-ws.
 func (g *Gateway) ServeApp(w http.ResponseWriter, r *http.Request) {
+	if g.strangers.Add(1) > maxStrangers {
+		g.strangers.Add(-1)
+		g.refused.Add(1)
+		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+		return
+	}
+	known := sync.OnceFunc(func() { g.strangers.Add(-1) })
+	defer known()
 	g.serve(w, r, g.cfg.AppIdle, func(ctx context.Context, c *connection) {
 		link := g.greetApp(ctx, c, r)
+		known()
 		if link == nil {
 			g.refused.Add(1)
 			return
@@ -50,8 +61,9 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 	late := time.AfterFunc(g.cfg.AuthTimeout, func() {
 		c.out.Close(int(websocket.StatusTryAgainLater), "no init in time")
 	})
+	defer late.Stop()
 	text, frame, err := c.read(ctx)
-	if err != nil || !late.Stop() {
+	if err != nil {
 		return nil
 	}
 	var init protocol.AppInit
@@ -62,10 +74,7 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 		return nil
 	}
 	hello, key, mini := identify(&init, r.Header)
-	if !g.bad.Allowed(r.RemoteAddr) || !g.keys.CheckKey(hello.Package, key) {
-		g.bad.Failed(r.RemoteAddr)
-		g.log.Warn("app refused: bad API key", "remote", r.RemoteAddr)
-		c.refuse(protocol.TypeAppError, protocol.CodeInvalidAPIKey, "Invalid API key", websocket.StatusPolicyViolation)
+	if !g.knows(c, r, hello.Package, key) {
 		return nil
 	}
 	link, err := g.sessions.AttachApp(ctx, hello, c.out)
@@ -83,6 +92,28 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 		c.refuse(protocol.TypeAppError, refusal.Code, refusal.Text, websocket.StatusNormalClosure)
 	}
 	return nil
+}
+
+// knows checks the API key and refuses the socket when it is wrong. Whoever
+// tries too many for one app from one address is put off without a check; the
+// close code then says "later", since the app itself may be behind it.
+func (g *Gateway) knows(c *connection, r *http.Request, pkg, key string) bool {
+	from := r.RemoteAddr
+	if host, _, err := net.SplitHostPort(from); err == nil {
+		from = host
+	}
+	from += " " + pkg // apps behind one address do not hurt each other
+	if !g.bad.Allowed(from) {
+		c.out.Close(int(websocket.StatusTryAgainLater), "too many wrong keys")
+		return false
+	}
+	if g.keys.CheckKey(pkg, key) {
+		return true
+	}
+	g.bad.Failed(from)
+	g.log.Warn("app refused: bad API key", "remote", r.RemoteAddr)
+	c.refuse(protocol.TypeAppError, protocol.CodeInvalidAPIKey, "Invalid API key", websocket.StatusPolicyViolation)
+	return false
 }
 
 // identify takes an app's identity from its first frame and, where that is

@@ -31,9 +31,14 @@ const (
 	limitBefore = 64 << 10 // bytes of a message before authentication
 	limitAfter  = 1 << 20  // and after it
 
+	maxStrangers = 1024 // sockets that have not authenticated yet
+
 	badKeys     = 10              // wrong API keys of one address at once,
 	badKeyEvery = 6 * time.Second // and one more in this time
 )
+
+// closeGrace is how long peers may take to answer the last close frame.
+const closeGrace = time.Second
 
 // Config holds the edge's bounds. Zero fields mean the defaults named here.
 type Config struct {
@@ -99,7 +104,7 @@ type Gateway struct {
 	mu     sync.Mutex     // guards closed against wg
 	closed bool
 
-	apps, phones              atomic.Int64
+	apps, phones, strangers   atomic.Int64
 	refused, overflow, panics atomic.Uint64
 }
 
@@ -112,15 +117,17 @@ func New(sessions *session.Registry, keys Keys, tokens Tokens, cfg Config, log *
 	}
 }
 
-// Close refuses new connections, cuts those that are still open and waits until
-// their handlers have returned. Close the registry first: it says goodbye on
-// every socket. Idempotent.
+// Close refuses new connections and waits until every handler has returned.
+// Close the registry first: it says goodbye on every socket, and the goodbyes
+// get closeGrace to arrive before what is left is cut. Idempotent.
 func (g *Gateway) Close() {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
-	g.cancel()
+	cut := time.AfterFunc(closeGrace, g.cancel)
+	defer cut.Stop()
 	g.wg.Wait()
+	g.cancel()
 }
 
 // Stats returns the counters of now.

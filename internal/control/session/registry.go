@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"glimpse/internal/actor"
 	"glimpse/protocol"
 )
 
@@ -124,11 +125,12 @@ func (r *Registry) with(ctx context.Context, user string, f func(*Session) error
 		if err == nil {
 			err = result
 		}
-		if !errors.Is(err, errEnding) {
+		if !errors.Is(err, errEnding) && !errors.Is(err, actor.ErrStopped) {
 			return s, err
 		}
 		select {
 		case <-s.loop.Stopped():
+			r.remove(s)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
