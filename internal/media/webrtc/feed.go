@@ -104,7 +104,7 @@ func (f *feed) follow(ctx context.Context) error {
 			shown = fr.PTS
 			f.origin.Store(fr.Wall.Add(-fr.PTS).UnixNano())
 			packets = packetise(packets[:0], fr, f.video.ssrc, f.videoBase+ticks(fr.PTS, videoClock))
-			f.video.add(packets, fr.PTS, fr.Key)
+			f.video.add(packets, fr.PTS, fr.Key, time.Now())
 		}
 		clear(packets)
 		clear(frames)
@@ -189,7 +189,7 @@ func (f *feed) sound(fr *frame.Frame) {
 		return
 	}
 	f.next, f.sounded = ts+uint32(opus.PacketDuration2(fr.Payload)), true
-	f.audio.add([][]byte{p}, fr.PTS, false)
+	f.audio.add([][]byte{p}, fr.PTS, false, time.Now())
 	f.wake()
 }
 

@@ -44,6 +44,7 @@ type history struct {
 	key        uint64    // number of the newest key picture
 	hasKey     bool
 	bytes      int
+	added      time.Time // when the newest came
 
 	window      uint64 // first picture of the rate window
 	windowBytes int
@@ -57,7 +58,7 @@ func newHistory(ssrc uint32, packets, pictures int) *history {
 func (h *history) at(n uint64) *picture { return &h.pictures[n%uint64(len(h.pictures))] }
 
 // add appends a picture's packets.
-func (h *history) add(data [][]byte, pts time.Duration, key bool) {
+func (h *history) add(data [][]byte, pts time.Duration, key bool, now time.Time) {
 	if len(data) == 0 {
 		return
 	}
@@ -82,6 +83,7 @@ func (h *history) add(data [][]byte, pts time.Duration, key bool) {
 		h.key, h.hasKey = h.count, true
 	}
 	h.count++
+	h.added = now
 	h.measure(n)
 }
 
@@ -148,6 +150,14 @@ type group struct {
 	next     uint32 // and of the one expected after it
 	bytes    int
 	span     time.Duration
+	added    time.Time // when the newest came
+}
+
+// later moves the group's end by the time that has passed on the timeline since
+// its newest picture came: the pictures after an interruption are that far away.
+func (g *group) later(d time.Duration) {
+	g.live += ticks(d, videoClock)
+	g.next += ticks(d, videoClock)
 }
 
 // newestGroup returns the pictures from the newest key picture on. It says
@@ -165,6 +175,7 @@ func (h *history) newestGroup() (group, bool) {
 	g := group{
 		first: key.first, keyEnd: key.end, from: h.key, to: h.count,
 		live: last.ts, next: last.ts + videoClock/30, span: last.pts - key.pts,
+		added: h.added,
 	}
 	for n := g.from; n < g.to; n++ {
 		g.bytes += h.at(n).bytes

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"glimpse/internal/media/hub"
 )
 
 const (
@@ -14,6 +16,8 @@ const (
 	// paceGrain is the shortest wait that is worth a timer.
 	paceGrain   = 2 * time.Millisecond
 	reportEvery = time.Second
+	// stalledAfter a picture nothing has come that a replay could end at.
+	stalledAfter = 500 * time.Millisecond
 	// firstSequence bounds a random first sequence number: a roll-over that is
 	// lost at the very start would break the receiver's count (RFC 3711 §3.3.1).
 	firstSequence = 1 << 14
@@ -40,7 +44,9 @@ type viewer struct {
 	pace      pacer
 	budget    bucket // retransmissions
 	report    time.Time
+	joined    time.Time
 	restarted time.Time
+	owed      bool // a restart, with the next picture
 }
 
 // newViewer makes a viewer that has not joined yet.
@@ -56,6 +62,7 @@ func newViewer(f *feed, pt payloadTypes, k *keys, to destination) *viewer {
 func (v *viewer) join(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.joined = now
 	v.audio.moveTo(v.feed.audio.end(), catchUp{})
 	if !v.replay(now) {
 		v.video.wait(0)
@@ -64,10 +71,25 @@ func (v *viewer) join(now time.Time) {
 
 // replay moves to the newest key picture, with all that follows it as far as
 // the bounds allow. It says false when there is nothing to go to.
+//
+// Receivers derive their delay from how timestamps relate to arrival. While the
+// publisher is away the replay is therefore stamped as of now, where its return
+// will go on; while it merely stalls its backlog may go on from where it was, so
+// there is no right stamp for a viewer that has seen this picture in time: the
+// restart is owed until the next one.
 func (v *viewer) replay(now time.Time) bool {
 	g, ok := v.feed.video.newestGroup()
 	if !ok {
 		return false
+	}
+	v.owed = false
+	if stall := now.Sub(g.added); stall > stalledAfter {
+		if v.feed.run.Stream().State() == hub.StateInterrupted {
+			g.later(stall)
+		} else if v.joined.Before(g.added) {
+			v.owed = true
+			return false
+		}
 	}
 	whole := g.bytes <= catchUpBytes && g.span <= catchUpSpan && v.feed.server.catchUps.take(now, g.bytes)
 	if !v.video.replay(g, whole) {
@@ -137,6 +159,9 @@ func (v *viewer) pumpAudio(b *batch) {
 
 func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Duration) {
 	c, h := &v.video, v.feed.video
+	if v.owed && c.next < h.end() {
+		v.restart(now)
+	}
 	if c.waiting {
 		index, ok := h.keyAfter(c.waitFor)
 		if !ok {
