@@ -72,7 +72,7 @@ func (c *conn) hear() {
 
 // send waits for the stream's run and follows it to its end.
 func (c *conn) send(ctx context.Context, stream *hub.Stream) error {
-	leave := stream.AddViewer(c.protocol())
+	leave := stream.AddViewer("rtmp")
 	defer leave()
 	log := c.log.With("stream", stream.ID())
 

@@ -1,0 +1,260 @@
+package rtmp
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
+)
+
+// pace writes a film's frames in real time, repeating it until ctx ends.
+func pace(ctx context.Context, c *Client, m *film, from time.Duration) error {
+	start, shift := time.Now(), from
+	for {
+		last := time.Duration(0)
+		for _, f := range m.frames {
+			g := *f
+			g.DTS += shift
+			g.PTS += shift
+			select {
+			case <-time.After(time.Until(start.Add(g.DTS - from))):
+			case <-ctx.Done():
+				return nil
+			}
+			if err := c.WriteFrame(&g); err != nil {
+				return err
+			}
+			last = max(last, f.DTS)
+		}
+		shift += last + 33*time.Millisecond
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	tests := []struct{ url, address, tcURL, app, key string }{
+		{"rtmp://h/live/key", "h:1935", "rtmp://h/live", "live", "key"},
+		{"rtmp://h:19/live/key?token=a/b", "h:19", "rtmp://h:19/live", "live", "key?token=a/b"},
+		{"rtmps://a.example/rtmp/x/key", "a.example:443", "rtmps://a.example/rtmp/x", "rtmp/x", "key"},
+		{"rtmp://b.example/live2?backup=1/k-1", "b.example:1935", "rtmp://b.example/live2?backup=1", "live2?backup=1", "k-1"},
+		{"rtmp://[::1]/live/a%2Fb", "[::1]:1935", "rtmp://[::1]/live", "live", "a%2Fb"},
+	}
+	for _, tt := range tests {
+		got, err := parseTarget(tt.url)
+		if err != nil || got.address != tt.address || got.tcURL != tt.tcURL || got.app != tt.app || got.key != tt.key {
+			t.Errorf("%s: %+v, %v", tt.url, got, err)
+		}
+	}
+	for _, bad := range []string{"", "http://h/live/key", "rtmp://h", "rtmp://h/live", "rtmp://h/live/", "rtmp:///live/key", "rtmp://h/\x00secret/k"} {
+		if _, err := parseTarget(bad); !errors.Is(err, ErrAddress) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// A6 A7
+// What the client publishes arrives in the hub byte for byte, a key frame of
+// several chunks too.
+func TestPushToServer(t *testing.T) {
+	for name, cfg := range map[string]Config{"rtmp": {}, "rtmps": {TLS: serverTLS(t)}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, cfg)
+			s := r.open("one", 0)
+			url := strings.Replace(r.url("one-key"), "rtmp:", name+":", 1)
+			c, err := Dial(t.Context(), url, Options{Tracks: bigFilm().tracks, TLS: &tls.Config{InsecureSkipVerify: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			read := make(chan []*frame.Frame, 1)
+			go func() {
+				run, err := s.WaitRun(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				read <- readAll(run)
+			}()
+			for _, f := range bigFilm().frames {
+				if err := c.WriteFrame(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := c.WriteFrame(bigFilm().frames[0]); !errors.Is(err, ErrClosed) {
+				t.Errorf("write after close: %v", err)
+			}
+			got := <-read
+			if len(got) != len(bigFilm().frames) {
+				t.Fatalf("%d frames arrived; %d were sent", len(got), len(bigFilm().frames))
+			}
+			for i, f := range bigFilm().frames {
+				if g := got[i]; string(g.Payload) != string(f.Payload) || g.Key != f.Key || (g.CTS()-f.CTS()).Abs() > time.Millisecond {
+					t.Fatalf("frame %d differs", i)
+				}
+			}
+			if n := len(got[0].Payload); n < 2*outChunkSize {
+				t.Errorf("key frame of %d bytes proves little", n)
+			}
+		})
+	}
+}
+
+// readAll follows a run to its end.
+func readAll(run *hub.Run) (all []*frame.Frame) {
+	rd := run.Subscribe(hub.ReaderOptions{})
+	defer rd.Close()
+	for {
+		frames, err := rd.Next(context.Background(), nil)
+		if err != nil {
+			return all
+		}
+		all = append(all, frames...)
+	}
+}
+
+// A6 A7
+// Any RTMP server is fed, here the one in ffmpeg.
+func TestPushToFFmpegListen(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "rtmp://" + ln.Addr().String() + "/app/some-key?token=1"
+	_ = ln.Close()
+	listener := startFFmpeg(t, "-listen", "1", "-i", url, "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
+	defer listener.kill()
+	var c *Client
+	until(t, "ffmpeg to listen", func() bool {
+		c, err = Dial(t.Context(), url, Options{Tracks: smallFilm().tracks})
+		return err == nil
+	})
+	defer c.Close()
+	for _, f := range smallFilm().frames {
+		if err := c.WriteFrame(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	out, stderr, ok := listener.wait()
+	if n := len(crcLines(out, 0)); n != 60 || !ok {
+		t.Errorf("ffmpeg read %d pictures of 60: %s", n, stderr)
+	}
+}
+
+func TestPushRefused(t *testing.T) {
+	r := newRig(t, Config{})
+	r.open("one", 0)
+	_, err := Dial(t.Context(), r.url("secret-key-nobody-has"), Options{})
+	var refused *RefusedError
+	if !errors.As(err, &refused) || refused.Code != codeDenied {
+		t.Fatalf("unknown key: %v", err)
+	}
+	for _, text := range []string{err.Error(), r.logs.String()} {
+		if strings.Contains(text, "nobody-has") {
+			t.Errorf("key shows in %q", text)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Dial(ctx, r.url("one-key"), Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	// A server that repeats the key does not get it into our errors.
+	c := &Client{key: "k123?token=9"}
+	if got := c.clean("stream k123 (k123?token=9)\nis\x00 bad"); strings.Contains(got, "k123") || strings.ContainsAny(got, "\n\x00") {
+		t.Errorf("cleaned text is %q", got)
+	}
+}
+
+// Close ends a WriteFrame that blocks because the server does not read.
+func TestCloseWhileBlocked(t *testing.T) {
+	r := newRig(t, Config{})
+	r.open("one", 0)
+	blocked := make(chan struct{})
+	c, err := Dial(t.Context(), r.url("one-key"), Options{Tracks: bigFilm().tracks, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return &stallConn{Conn: conn, after: 200 << 10, stalled: blocked, closed: make(chan struct{})}, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrote := make(chan error, 1)
+	go func() {
+		for {
+			for _, f := range bigFilm().frames {
+				if err := c.WriteFrame(f); err != nil {
+					wrote <- err
+					return
+				}
+			}
+		}
+	}()
+	<-blocked
+	start := time.Now()
+	_ = c.Close()
+	if err := <-wrote; !errors.Is(err, ErrClosed) {
+		t.Errorf("blocked write: %v", err)
+	}
+	if d := time.Since(start); d > 3*time.Second {
+		t.Errorf("close took %v", d)
+	}
+}
+
+// stallConn stops taking bytes after so many, until it is closed.
+type stallConn struct {
+	net.Conn
+	after   int
+	stalled chan struct{}
+	closed  chan struct{}
+}
+
+func (c *stallConn) Write(p []byte) (int, error) {
+	if c.after -= len(p); c.after < 0 {
+		select {
+		case <-c.stalled:
+		default:
+			close(c.stalled)
+		}
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *stallConn) Close() error {
+	select {
+	case <-c.closed:
+	default:
+		close(c.closed)
+	}
+	return c.Conn.Close()
+}
+
+// serverTLS makes a certificate for tests.
+func serverTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
