@@ -1,0 +1,75 @@
+// Playing by Low-Latency HLS: hls.js, or the browser itself where that is all there is.
+
+// HlsEngine plays one playlist into a video element and reloads it by itself.
+export class HlsEngine {
+  constructor(url, video) {
+    this.kind = 'hls';
+    this.url = url;
+    this.video = video;
+    this.answered = 0; // when there was a playlist, performance.now()
+  }
+
+  async start() {
+    const { default: Hls } = await import('./vendor/hls.min.mjs');
+    if (this.closed) return;
+    this.video.srcObject = null;
+    if (!Hls.isSupported()) return this.startNative();
+    const hls = this.hls = new Hls({
+      lowLatencyMode: true,
+      maxLiveSyncPlaybackRate: 1.1, // the default never catches up
+      enableWorker: false, // parts need no remuxing, and our policy allows no blob: scripts
+      backBufferLength: 30,
+    });
+    hls.on(Hls.Events.MANIFEST_PARSED, () => {
+      this.answered = performance.now();
+      this.video.play().catch(() => {});
+    });
+    hls.on(Hls.Events.ERROR, (_, e) => {
+      if (!e.fatal) return; // gaps and stalls are hls.js's own affair
+      if (e.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {
+        this.recovered = true;
+        hls.recoverMediaError();
+        return;
+      }
+      // After a restart of the server its old addresses are gone: begin anew.
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => hls.loadSource(this.url), 1000);
+    });
+    hls.attachMedia(this.video);
+    hls.loadSource(this.url);
+  }
+
+  startNative() {
+    this.native = true;
+    this.video.src = this.url;
+    this.video.onloadedmetadata = () => { this.answered = performance.now(); };
+    return this.video.play().catch(() => {});
+  }
+
+  failed() {
+    return Boolean(this.native && this.video.error);
+  }
+
+  // stats returns what the page shows; clock is the server's time minus ours in ms.
+  async stats(clock) {
+    const frames = this.video.getVideoPlaybackQuality?.().totalVideoFrames ?? 0;
+    const at = this.hls?.playingDate ?? this.video.getStartDate?.();
+    let latency = null;
+    if (at && !Number.isNaN(at.getTime())) {
+      latency = Date.now() + clock - at.getTime();
+      if (this.native) latency -= 1000 * this.video.currentTime;
+    }
+    return { frames, latency };
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.hls?.destroy();
+    if (this.native) {
+      this.video.onloadedmetadata = null;
+      this.video.removeAttribute('src');
+      this.video.load();
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// The player's looks: picture, state, sound button, figures.
+import { el, setText, show } from './dom.js';
+import { Player } from './player.js';
+
+const words = {
+  connecting: ['Connecting…', ''],
+  waiting: ['Waiting for the stream', 'The picture appears here by itself when it begins.'],
+  live: ['Live', ''],
+  reconnecting: ['Reconnecting…', 'The source lost its connection. The picture goes on as soon as it is back.'],
+  ended: ['The stream has ended', ''],
+  missing: ['There is no such stream', 'The address may be wrong, or the stream is long over.'],
+};
+const unreachable = 'The server does not answer. Trying again…';
+const protocols = { webrtc: 'WebRTC', hls: 'LL-HLS' };
+
+// mountPlayer puts a player for the stream at base into root. It returns the
+// Player, whose close also empties root, and offers window.glimpse for tests and
+// the curious.
+export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) {
+  const video = el('video', { muted: true, autoplay: true, playsInline: true, 'aria-label': 'Live video' });
+  const badge = el('p', { className: 'badge', textContent: 'Live', 'aria-hidden': 'true' });
+  const spoken = el('p', { className: 'spoken', role: 'status' });
+  const title = el('p', { className: 'notice-title' });
+  const detail = el('p');
+  const notice = el('div', { className: 'notice' }, el('div', { className: 'spinner' }), title, detail);
+  const sound = el('button', { type: 'button', className: 'sound', onclick: () => toggleSound(video, draw) });
+  const full = el('button', { type: 'button', className: 'quiet', textContent: 'Full screen', onclick: () => toggleFull(stage, video) });
+  const silent = el('span', { className: 'silent', hidden: true });
+  const figures = { latency: el('dd'), viewers: el('dd'), protocol: el('dd'), picture: el('dd') };
+  const facts = el('dl', { className: 'facts' },
+    fact('Latency', figures.latency), fact('Viewers', figures.viewers),
+    fact('Playing by', figures.protocol), fact('Picture', figures.picture));
+  const stage = el('div', { className: 'stage' }, video, notice, badge);
+  const controls = el('div', { className: 'controls' }, sound, silent, full, facts);
+  root.replaceChildren(spoken, stage, controls);
+
+  const player = new Player(video, base, { protocol, onchange: draw });
+
+  function draw() {
+    const { state, status } = player;
+    const [word, more] = words[state];
+    stage.dataset.state = state;
+    setText(spoken, word);
+    setText(title, word);
+    setText(detail, player.reachable ? more : unreachable);
+    show(badge, state === 'live');
+    show(notice, state !== 'live');
+    const none = noSound(status, player.kind);
+    setText(sound, video.muted ? 'Sound on' : 'Sound off');
+    sound.classList.toggle('primary', video.muted);
+    show(sound, !none);
+    show(silent, Boolean(none));
+    setText(silent, none);
+    setText(figures.latency, state === 'live' && player.latency !== null ? `${(player.latency / 1000).toFixed(1)} s` : '–');
+    setText(figures.viewers, status?.viewers === undefined ? '–' : String(status.viewers));
+    setText(figures.protocol, protocols[player.kind] ?? '–');
+    figures.protocol.title = player.kind === 'hls' ? player.reason : '';
+    setText(figures.picture, status?.width ? `${status.width} × ${status.height}` : '–');
+    onstatus(player);
+  }
+
+  const keys = (e) => {
+    if (e.target.closest?.('input, textarea, button, summary, a, dialog') || e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.key === 'm') toggleSound(video, draw);
+    else if (e.key === 'f') toggleFull(stage, video);
+  };
+  addEventListener('keydown', keys);
+  video.addEventListener('volumechange', draw);
+
+  const close = player.close.bind(player);
+  player.close = () => {
+    removeEventListener('keydown', keys);
+    close();
+    root.replaceChildren();
+  };
+  window.glimpse = debugState(player, video);
+  draw();
+  player.start();
+  return player;
+}
+
+function fact(name, value) {
+  return el('div', {}, el('dt', { textContent: name }), value);
+}
+
+// noSound says why there is none to switch on, or ''.
+function noSound(status, kind) {
+  const sound = status?.sound;
+  if (!sound) return '';
+  if (sound === 'none') return 'No sound';
+  if (status.soundProblem && kind === 'webrtc') return `No sound: ${status.soundProblem}`;
+  return '';
+}
+
+function toggleSound(video, draw) {
+  video.muted = !video.muted;
+  video.play().catch(() => { // not allowed without a click: stay silent
+    video.muted = true;
+    video.play().catch(() => {});
+  }).finally(draw);
+}
+
+function toggleFull(stage, video) {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if (stage.requestFullscreen) stage.requestFullscreen().catch(() => {});
+  else video.webkitEnterFullscreen?.(); // iPhone
+}
+
+// debugState reads what is true now; nothing of it can be set.
+function debugState(player, video) {
+  return {
+    get state() { return player.state; },
+    get protocol() { return player.kind; },
+    get latencyMs() { return player.latency; },
+    get viewers() { return player.status?.viewers ?? null; },
+    get framesDecoded() { return player.frames; },
+    get muted() { return video.muted; },
+    get reason() { return player.reason; },
+  };
+}
