@@ -25,6 +25,7 @@ type PlaybackURLs struct {
 	Page      string `json:"page,omitempty" doc:"The player, for humans."`
 	WHEP      string `json:"whep,omitempty" doc:"WebRTC, by POST of an SDP offer."`
 	HLS       string `json:"hls,omitempty" doc:"Low-latency HLS."`
+	DASH      string `json:"dash,omitempty" doc:"MPEG-DASH."`
 	Thumbnail string `json:"thumbnail,omitempty" doc:"The newest key frame as JPEG."`
 	RTMP      string `json:"rtmp,omitempty"`
 }
@@ -37,7 +38,7 @@ func (e Endpoints) Ingest(key string) IngestURLs {
 // Playback returns the URLs for a playback id.
 func (e Endpoints) Playback(id string) PlaybackURLs {
 	at := e.Base + "/live/" + url.PathEscape(id) + "/"
-	u := PlaybackURLs{Page: at, HLS: at + "index.m3u8", Thumbnail: at + "thumbnail.jpg", RTMP: e.rtmp(id)}
+	u := PlaybackURLs{Page: at, HLS: at + "index.m3u8", DASH: at + "index.mpd", Thumbnail: at + "thumbnail.jpg", RTMP: e.rtmp(id)}
 	if e.WebRTC {
 		u.WHEP = at + "whep"
 	}
