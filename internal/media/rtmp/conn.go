@@ -50,10 +50,10 @@ func (c *conn) close() {
 // run shakes hands, hears what the peer wants and does it.
 func (c *conn) run(ctx context.Context) error {
 	accepted := time.Now()
-	if err := c.nc.SetDeadline(accepted.Add(handshakeTime)); err != nil {
+	if err := c.nc.SetDeadline(accepted.Add(c.srv.times.handshake)); err != nil {
 		return err
 	}
-	f := &feed{conn: c.nc, chunks: c.chunks, shake: handshakeSize, until: accepted.Add(actionTime)}
+	f := &feed{conn: c.nc, chunks: c.chunks, shake: handshakeSize, until: accepted.Add(c.srv.times.action)}
 	c.lib = &gortmplib.ServerConn{RW: f}
 	if err := c.lib.Initialize(); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (c *conn) run(ctx context.Context) error {
 
 // accept tells the peer that it may publish or play.
 func (c *conn) accept() error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.times.write)); err != nil {
 		return err
 	}
 	if err := c.lib.AcceptAction(); err != nil {
@@ -91,7 +91,7 @@ func (c *conn) protocol() string {
 
 // status tells the peer something; level is "error" or "status".
 func (c *conn) status(level, code, description string) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.times.write)); err != nil {
 		return err
 	}
 	return c.lib.Write(&gomessage.CommandAMF0{
@@ -109,7 +109,7 @@ func (c *conn) refuse(code, description string) error {
 		return err
 	}
 	c.closeWrite()
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.srv.times.linger))
 	_, _ = io.CopyN(io.Discard, c.chunks.br, 4<<20)
 	return errRefused
 }

@@ -85,9 +85,9 @@ func (c *conn) ingest(pub *hub.Publisher) error {
 	var armed time.Time
 	acked := c.chunks.received
 	for {
-		if now := time.Now(); now.Sub(armed) > publisherIdle/6 {
+		if now := time.Now(); now.Sub(armed) > c.srv.times.idle/6 {
 			armed = now
-			if err := c.nc.SetReadDeadline(now.Add(publisherIdle)); err != nil {
+			if err := c.nc.SetReadDeadline(now.Add(c.srv.times.idle)); err != nil {
 				return err
 			}
 		}
@@ -126,7 +126,7 @@ func (c *conn) pong(body []byte) error {
 
 // control sends a message about the connection itself, on chunk stream 2.
 func (c *conn) control(kind byte, body []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.times.write)); err != nil {
 		return err
 	}
 	_, err := c.nc.Write(append([]byte{2, 0, 0, 0, 0, 0, byte(len(body)), kind, 0, 0, 0, 0}, body...))

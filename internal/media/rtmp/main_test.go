@@ -46,6 +46,11 @@ func (l *logbook) String() string {
 
 func newRig(t *testing.T, cfg Config) *rig {
 	t.Helper()
+	return newRigTimes(t, cfg, defaultTimes())
+}
+
+func newRigTimes(t *testing.T, cfg Config, limits times) *rig {
+	t.Helper()
 	logs := &logbook{}
 	log := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := hub.New(hub.Config{}, log)
@@ -54,6 +59,7 @@ func newRig(t *testing.T, cfg Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.times = limits
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

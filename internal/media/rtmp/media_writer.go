@@ -14,7 +14,7 @@ import (
 
 const (
 	outChunkSize = 65536     // both the library's server and our client announce it
-	flushBytes   = 256 << 10 // a write has writeTime for so much at most
+	flushBytes   = 256 << 10 // about what is written at once, within one timeout
 	audioStream  = 4         // the chunk streams that we use
 	videoStream  = 6
 	dataStream   = 7
@@ -26,8 +26,9 @@ const (
 // buffers have grown, allocates nothing.
 type mediaWriter struct {
 	conn     net.Conn
-	stream   uint32 // message stream id
-	coalesce bool   // one Write instead of a writev: TLS makes a record of each slice
+	stream   uint32        // message stream id
+	timeout  time.Duration // of a write of about flushBytes
+	coalesce bool          // one Write instead of a writev: TLS makes a record of each slice
 
 	started      bool
 	base         time.Duration // DTS of the first frame
@@ -40,9 +41,9 @@ type mediaWriter struct {
 	joined  []byte
 }
 
-func newMediaWriter(conn net.Conn, stream uint32) *mediaWriter {
+func newMediaWriter(conn net.Conn, stream uint32, timeout time.Duration) *mediaWriter {
 	_, secure := conn.(*tls.Conn)
-	return &mediaWriter{conn: conn, stream: stream, coalesce: secure}
+	return &mediaWriter{conn: conn, stream: stream, timeout: timeout, coalesce: secure}
 }
 
 // announce queues onMetaData and the sequence headers of the tracks.
@@ -60,7 +61,9 @@ func (w *mediaWriter) announce(tracks []*frame.Track) error {
 	if err != nil {
 		return err
 	}
-	w.data(body)
+	if err := w.data(body); err != nil {
+		return err
+	}
 	for _, t := range tracks {
 		if err := w.setTrack(t, 0); err != nil {
 			return err
@@ -70,10 +73,10 @@ func (w *mediaWriter) announce(tracks []*frame.Track) error {
 }
 
 // data queues an AMF0 data message.
-func (w *mediaWriter) data(body []byte) {
+func (w *mediaWriter) data(body []byte) error {
 	at := len(w.head)
 	w.header(dataStream, typeData, 0, len(body))
-	w.body(dataStream, 0, at, body)
+	return w.body(dataStream, 0, at, body)
 }
 
 // setTrack queues a sequence header when the track is a new one.
@@ -148,8 +151,13 @@ func (w *mediaWriter) body(id byte, ts uint32, at int, payload []byte) error {
 	for {
 		n := min(room, len(payload))
 		w.queue(payload[:n])
+		if w.waiting >= flushBytes {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
 		if payload = payload[n:]; len(payload) == 0 {
-			break
+			return nil
 		}
 		at, room = len(w.head), outChunkSize
 		w.head = append(w.head, 0xc0|id)
@@ -158,10 +166,6 @@ func (w *mediaWriter) body(id byte, ts uint32, at int, payload []byte) error {
 		}
 		w.queue(w.head[at:])
 	}
-	if w.waiting >= flushBytes {
-		return w.flush()
-	}
-	return nil
 }
 
 // headerSize of format 0.
@@ -187,7 +191,7 @@ func (w *mediaWriter) flush() error {
 	if w.waiting == 0 {
 		return nil
 	}
-	if err := w.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 		return err
 	}
 	var err error

@@ -13,9 +13,6 @@ import (
 const (
 	codeNotFound = "NetStream.Play.StreamNotFound"
 
-	// startWait is how long a player may be here before the publisher.
-	startWait = 10 * time.Second
-
 	// playBuffer bounds what the kernel keeps for a slow player, so that the hub
 	// drops for it instead of the player falling ever further behind.
 	playBuffer = 512 << 10
@@ -50,7 +47,7 @@ func (c *conn) play(ctx context.Context, name string, ok bool) error {
 	// The peer may read to the end of what was sent: it closes when it has.
 	defer func() {
 		c.closeWrite()
-		_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.srv.times.linger))
 		<-heard
 	}()
 	return c.send(ctx, stream)
@@ -76,7 +73,7 @@ func (c *conn) send(ctx context.Context, stream *hub.Stream) error {
 	defer leave()
 	log := c.log.With("stream", stream.ID())
 
-	waiting, cancel := context.WithTimeout(ctx, startWait)
+	waiting, cancel := context.WithTimeout(ctx, c.srv.times.start)
 	run, err := stream.WaitRun(waiting)
 	cancel()
 	switch {
@@ -103,7 +100,7 @@ const errLeft = protocolError("player left")
 // follow writes what the reader gives: all that is there at once, pictures with
 // the sound that waited for them.
 func (c *conn) follow(ctx context.Context, run *hub.Run, rd *hub.Reader) error {
-	w := newMediaWriter(c.nc, 1)
+	w := newMediaWriter(c.nc, 1, c.srv.times.write)
 	if err := w.announce(run.Tracks()); err != nil {
 		return err
 	}

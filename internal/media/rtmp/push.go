@@ -82,7 +82,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	c := &Client{conn: conn, key: target.key, chunks: newChunkReader(conn, strangerLimits, nil), done: make(chan struct{})}
 	stream, err := c.open(target)
 	if err == nil {
-		c.w = newMediaWriter(conn, stream)
+		c.w = newMediaWriter(conn, stream, writeTime)
 		if err = c.w.announce(o.Tracks); err == nil {
 			err = c.w.flush()
 		}

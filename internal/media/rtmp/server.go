@@ -37,17 +37,30 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// The times of the server (FAULTS part 1).
+// times bound what a peer may take (FAULTS part 1).
+type times struct {
+	handshake time.Duration // accept to the end of the handshake
+	action    time.Duration // accept to publish or play
+	start     time.Duration // a player may be here before the publisher
+	write     time.Duration // a write that makes no progress ends the connection
+	idle      time.Duration // a publisher without a byte is gone
+	linger    time.Duration // for the peer to read why it is let go
+}
+
 const (
-	handshakeTime = 5 * time.Second  // accept to the end of the handshake
-	actionTime    = 10 * time.Second // accept to publish or play
-	writeTime     = 10 * time.Second // a write that makes no progress ends the connection
-	publisherIdle = 30 * time.Second // a publisher without a byte is gone
-	lingerTime    = time.Second      // for the peer to read why it is let go
+	actionTime = 10 * time.Second
+	writeTime  = 10 * time.Second
 
 	acceptDelayMin = 50 * time.Millisecond
 	acceptDelayMax = time.Second
 )
+
+func defaultTimes() times {
+	return times{
+		handshake: 5 * time.Second, action: actionTime, start: 10 * time.Second,
+		write: writeTime, idle: 30 * time.Second, linger: time.Second,
+	}
+}
 
 // strangersMemory is what all strangers together may make us hold in messages.
 const strangersMemory = 24 << 20
@@ -60,6 +73,7 @@ type Server struct {
 	ln        net.Listener
 	gate      gate
 	strangers budget
+	times     times
 	stats     counters
 }
 
@@ -79,11 +93,15 @@ func New(cfg Config, h *hub.Hub, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtmp: %w", err)
 	}
+	return newServer(cfg, h, log, ln, defaultTimes()), nil
+}
+
+func newServer(cfg Config, h *hub.Hub, log *slog.Logger, ln net.Listener, t times) *Server {
 	return &Server{
-		cfg: cfg, hub: h, log: log, ln: ln,
+		cfg: cfg, hub: h, log: log, ln: ln, times: t,
 		gate:      gate{maxConns: cfg.MaxConns, maxPerAddr: cfg.MaxPerAddr, byRemote: map[netip.Addr]*tally{}},
 		strangers: budget{max: strangersMemory},
-	}, nil
+	}
 }
 
 // Addr is the address that the server listens on.
