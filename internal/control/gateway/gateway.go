@@ -85,6 +85,7 @@ type Stats struct {
 	Phones   int64  // sockets of phones that are open
 	Refused  uint64 // upgrades and handshakes that failed
 	Overflow uint64 // sockets closed because their reader was too slow
+	Dropped  uint64 // texts for glasses that a crowded socket had no room for
 	Panics   uint64 // connections that a panic ended
 }
 
@@ -104,8 +105,8 @@ type Gateway struct {
 	mu     sync.Mutex     // guards closed against wg
 	closed bool
 
-	apps, phones, strangers   atomic.Int64
-	refused, overflow, panics atomic.Uint64
+	apps, phones, strangers            atomic.Int64
+	refused, overflow, dropped, panics atomic.Uint64
 }
 
 // New returns a gateway to the sessions of a registry.
@@ -134,7 +135,7 @@ func (g *Gateway) Close() {
 func (g *Gateway) Stats() Stats {
 	return Stats{
 		Apps: g.apps.Load(), Phones: g.phones.Load(), Refused: g.refused.Load(),
-		Overflow: g.overflow.Load(), Panics: g.panics.Load(),
+		Overflow: g.overflow.Load(), Dropped: g.dropped.Load(), Panics: g.panics.Load(),
 	}
 }
 
@@ -173,7 +174,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, idle time.Durati
 	}
 	ws.SetReadLimit(limitBefore)
 	ctx, cancel := context.WithCancel(g.ctx)
-	c := &connection{ws: ws, out: newWriter(ws, g.cfg.QueueBytes, g.cfg.WriteTimeout, func() { g.overflow.Add(1) })}
+	c := &connection{ws: ws, out: newWriter(ws, g.cfg.QueueBytes, g.cfg.WriteTimeout, &g.dropped, func() { g.overflow.Add(1) })}
 	var children sync.WaitGroup
 	children.Go(func() { c.out.Run(ctx) })
 	children.Go(func() { g.keepAlive(ctx, c, idle) })

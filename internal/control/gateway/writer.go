@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -23,6 +24,7 @@ type writer struct {
 	limit    int           // bytes that may wait
 	timeout  time.Duration // of one write
 	overflow func()        // counts a reader that was too slow
+	dropped  *atomic.Uint64
 
 	mu     sync.Mutex
 	queue  []outgoing
@@ -40,9 +42,9 @@ type outgoing struct {
 	data []byte
 }
 
-func newWriter(c conn, limit int, timeout time.Duration, overflow func()) *writer {
+func newWriter(c conn, limit int, timeout time.Duration, dropped *atomic.Uint64, overflow func()) *writer {
 	return &writer{
-		conn: c, limit: limit, timeout: timeout, overflow: overflow,
+		conn: c, limit: limit, timeout: timeout, dropped: dropped, overflow: overflow,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }
@@ -51,6 +53,19 @@ func newWriter(c conn, limit int, timeout time.Duration, overflow func()) *write
 // When more than the limit would wait, the peer is too slow: nothing more is
 // queued and the socket is closed with 1013 "slow".
 func (w *writer) Send(frame []byte) { w.push(outgoing{websocket.MessageText, frame}) }
+
+// Offer queues a text frame that may be lost: it is dropped and counted while
+// more than half of the limit waits.
+func (w *writer) Offer(frame []byte) {
+	w.mu.Lock()
+	crowded := !w.closed && w.bytes+len(frame) > w.limit/2
+	w.mu.Unlock()
+	if crowded {
+		w.dropped.Add(1)
+		return
+	}
+	w.Send(frame)
+}
 
 // SendBinary queues a binary frame under the same rules as Send.
 func (w *writer) SendBinary(frame []byte) { w.push(outgoing{websocket.MessageBinary, frame}) }

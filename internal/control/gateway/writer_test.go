@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,7 +51,7 @@ func (f *fakeConn) CloseNow() error {
 func TestWriterFlushesBeforeClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &fakeConn{}
-		w := newWriter(conn, 100, time.Second, func() { t.Error("overflow") })
+		w := newWriter(conn, 100, time.Second, new(atomic.Uint64), func() { t.Error("overflow") })
 		w.Send([]byte("one"))
 		w.Send([]byte("two"))
 		w.Close(1000, "done")
@@ -72,11 +73,15 @@ func TestWriterOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &fakeConn{stuck: true}
 		overflows := 0
-		w := newWriter(conn, 10, 10*time.Second, func() { overflows++ })
+		var dropped atomic.Uint64
+		w := newWriter(conn, 10, 10*time.Second, &dropped, func() { overflows++ })
 		go w.Run(t.Context())
 		began := time.Now()
 		w.Send([]byte("12345"))
 		synctest.Wait() // it is being written now and still counts
+		if w.Offer([]byte("text")); dropped.Load() != 1 {
+			t.Errorf("%d offers dropped by a crowded socket", dropped.Load())
+		}
 		w.Send([]byte("12345"))
 		w.Send([]byte("1"))
 		w.Send([]byte("1"))

@@ -173,5 +173,5 @@ func (l *AppLink) display(m *protocol.Display) {
 	}
 	m.Envelope = s.envelope(protocol.TypeDisplay, s.user)
 	m.PackageName = l.app.app.Package
-	s.phone.send(m)
+	s.phone.socket.Offer(s.encode(m)) // a flood of texts must not cost the wearer the connection
 }

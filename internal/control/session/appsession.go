@@ -109,6 +109,11 @@ func (s *Session) background(limit time.Duration, work func(context.Context) fun
 	s.work.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, limit)
 		defer cancel()
+		defer func() {
+			if cause := recover(); cause != nil { // ends the session, not the process
+				_ = s.post(s.ctx, func() { panic(cause) })
+			}
+		}()
 		finish := work(ctx)
 		_ = s.post(s.ctx, finish) // an ended session needs no result
 	})
@@ -257,7 +262,7 @@ func (s *Session) stopped(a *appSession, reason string, err error) {
 		s.apps[a.app.Package].starts = a.starts
 		return
 	}
-	a.answer(errEnding)
+	a.answer(endedMeanwhile())
 }
 
 // forget drops an app session that is over.

@@ -59,13 +59,13 @@ const (
 	closeRestart  = 1012 // everybody reconnects
 )
 
-// Apps is the registry of apps. Its methods may take a while: they are called
+// Apps is the registry of apps, as *apps.Registry is one. Its methods may take a while: they are called
 // from goroutines of sockets and requests, never from a session's loop.
 type Apps interface {
 	App(pkg string) (apps.App, bool)
 }
 
-// Webhooks calls app servers. A nil error means that the server answered 2xx;
+// Webhooks calls app servers, as *apps.Webhooks does. A nil error means that the server answered 2xx;
 // one that wraps apps.ErrUnreachable, that it cannot have read the webhook, and
 // only then is a second session_request sent. The context carries the limit.
 type Webhooks interface {
@@ -75,9 +75,11 @@ type Webhooks interface {
 
 // Socket is the sending half of a websocket. No method waits, and all of them
 // may be called after Close, which ends the socket once what waits is written.
-// Bytes are handed over.
+// Bytes are handed over. A peer that reads too slowly for Send loses the socket.
 type Socket interface {
 	Send(frame []byte)
+	// Offer is Send for what may be lost: it drops the frame when much waits.
+	Offer(frame []byte)
 	SendBinary(frame []byte)
 	Close(code int, reason string)
 }

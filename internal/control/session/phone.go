@@ -133,7 +133,7 @@ func (l *PhoneLink) startApp(ctx context.Context, frame []byte) error {
 	app, known := s.reg.deps.Apps.App(m.PackageName)
 	if !known {
 		s.log.Warn("phone asked for an unknown app")
-		return nil
+		return l.post(ctx, func(*PhoneLink) { s.appsChanged() }) // it sees that the app does not run
 	}
 	id, err := s.reg.bind(s.user, app.Package)
 	if err != nil {

@@ -417,3 +417,73 @@ func TestCloseIsSilent(t *testing.T) {
 		}
 	})
 }
+
+// Apps see the glasses vanish and return with the phone; what is known of the
+// model stays.
+func TestDeviceStateFollowsThePhone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		phone, _ := w.phone()
+		_, socket := w.run(phone, "com.x.app", false)
+		connected := func() any {
+			synctest.Wait()
+			m := last(t, socket, "device_state_update")
+			return m["state"].(map[string]any)["connected"]
+		}
+		if connected() != true {
+			t.Error("glasses are not connected at the start")
+		}
+		phone.Gone(w.ctx)
+		if connected() != false {
+			t.Error("glasses without a phone are connected")
+		}
+		phone, _ = w.phone()
+		if connected() != true {
+			t.Error("glasses did not come back with the phone")
+		}
+		w.say(phone, `{"type":"glasses_connection_state","modelName":"Mentra Live","status":"DISCONNECTED"}`)
+		if connected() != false {
+			t.Error("glasses that the phone has lost are connected")
+		}
+	})
+}
+
+// What an operator sees, and the operator's end of a stream.
+func TestSnapshots(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		phone, _ := w.phone()
+		app, socket := w.run(phone, "com.x.app", false)
+		w.say(phone, `{"type":"glasses_battery_update","level":55}`)
+		w.say(app, `{"type":"managed_stream_request"}`)
+		id := w.streams.only(t).StreamID
+		list := w.reg.Snapshots(w.ctx)
+		if len(list) != 1 {
+			t.Fatalf("%d sessions", len(list))
+		}
+		s := list[0]
+		if s.User != wearer || !s.Phone || !s.Glasses || s.Model != "Mentra Live" || *s.Battery != 55 ||
+			!slices.Equal(s.Apps, []string{"com.x.app"}) || s.Stream != id {
+			t.Errorf("snapshot %+v", s)
+		}
+		if err := w.reg.EndStream(w.ctx, wearer, id); err != nil {
+			t.Fatal(err)
+		}
+		if status := last(t, socket, "managed_stream_status"); status.str("status") != "stopped" {
+			t.Errorf("holder was told %v", status)
+		}
+		if err := w.reg.EndStream(w.ctx, "nobody@example.com", id); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A fault in a webhook's goroutine ends the session, not the process.
+func TestPanicInWebhook(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		phone, glasses := w.phone()
+		w.hooks.onStart = func(context.Context, protocol.SessionRequest) error { panic("a fault of ours") }
+		w.say(phone, `{"type":"start_app","packageName":"com.x.app"}`)
+		if code, _ := glasses.closed(); code != closeInternal {
+			t.Errorf("phone closed with %d", code)
+		}
+	})
+}

@@ -25,6 +25,11 @@ func (r *Refusal) Error() string { return string(r.Code) + ": " + r.Text }
 // it is gone, makes a new one.
 var errEnding = errors.New("session is ending")
 
+// endedMeanwhile answers a start whose session went away.
+func endedMeanwhile() error {
+	return &Refusal{protocol.CodeAppNotStarted, "The wearer's session ended meanwhile"}
+}
+
 // errFailed says that a session broke while it was asked.
 var errFailed = errors.New("session failed")
 
@@ -194,7 +199,7 @@ func (r *Registry) StartApp(ctx context.Context, user, pkg, base string) error {
 	case err := <-started:
 		return err
 	case <-s.loop.Stopped():
-		return errEnding
+		return endedMeanwhile()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

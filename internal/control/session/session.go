@@ -25,7 +25,7 @@ type Session struct {
 	ctx   context.Context // ends when the session is disposed of
 	stop  context.CancelFunc
 	work  sync.WaitGroup // webhooks under way
-	timer *time.Timer    // fires at the nearest deadline
+	timer *time.Timer    // fires at armed
 	media *mediaBox
 
 	// Owned by the loop.
@@ -37,6 +37,7 @@ type Session struct {
 	retired []retired
 	base    address
 	mic     string    // what the phone was last told to listen for
+	armed   time.Time // the deadline that the timer is set to
 	until   time.Time // the session ends then; zero while it is needed
 	ending  bool
 }
@@ -57,6 +58,7 @@ func newSession(r *Registry, user string) *Session {
 		ingests: make(map[string]Ingest), apps: make(map[string]*appSession),
 		until: time.Now().Add(r.cfg.PhoneGrace), // in case nobody ever comes
 	}
+	s.armed = s.until
 	s.timer = time.AfterFunc(r.cfg.PhoneGrace, s.wake)
 	return s
 }
@@ -72,7 +74,7 @@ func (s *Session) run() {
 		in.Close("session ended")
 	}
 	for _, a := range s.apps {
-		a.answer(errEnding)
+		a.answer(endedMeanwhile())
 	}
 	s.work.Wait()
 	s.log.Info("session ended")
@@ -159,6 +161,10 @@ func (s *Session) settle() {
 	for _, old := range s.retired {
 		next = earliest(next, old.at)
 	}
+	if next.Equal(s.armed) {
+		return // set already, or fired and on its way
+	}
+	s.armed = next
 	if next.IsZero() {
 		s.timer.Stop()
 		return
@@ -174,8 +180,9 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// tick does what is due.
+// tick does what is due. It comes from the timer alone.
 func (s *Session) tick() {
+	s.armed = time.Time{} // the timer has fired
 	now := time.Now()
 	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
 	if due(camera.Next(s.camera)) {

@@ -53,6 +53,8 @@ func (f *fakeSocket) Send(frame []byte) {
 	}
 }
 
+func (f *fakeSocket) Offer(frame []byte) { f.Send(frame) }
+
 func (f *fakeSocket) SendBinary([]byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
