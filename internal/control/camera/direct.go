@@ -29,7 +29,7 @@ func (m *machine) startDirect(e StartDirect) {
 	}
 	old := m.Stream
 	m.Stream = &Stream{
-		Kind: Direct, ID: e.IDs.StreamID, URL: e.URL, Options: e.Options,
+		Kind: Direct, ID: e.IDs.StreamID, URL: e.URL, Options: e.Options.clean(),
 		Limit: limitOf(e.Options.Stream), Created: m.now,
 	}
 	var h *Hold
@@ -85,11 +85,17 @@ func (m *machine) tellDirect(h *Hold, s protocol.DirectStatus) {
 	m.tell(h.App, TellDirect{App: h.App, Status: s})
 }
 
+// maxURL bounds a target's URL, in bytes.
+const maxURL = 2048
+
 // checkURL says what is wrong with a stranger's URL called name. The text does
 // not repeat the URL, which may contain a stream key.
 func checkURL(raw, name string, schemes ...string) (protocol.Code, string) {
 	if raw == "" {
 		return protocol.CodeInvalidURL, "Invalid URL: " + name + " is required"
+	}
+	if len(raw) > maxURL {
+		return protocol.CodeInvalidURL, "Invalid URL: " + name + " is too long"
 	}
 	u, err := url.Parse(raw)
 	switch {

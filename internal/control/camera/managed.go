@@ -47,7 +47,7 @@ func (m *machine) startManaged(e StartManaged) {
 func (m *machine) beginManaged(e StartManaged) {
 	m.Stream = &Stream{
 		Kind: Managed, ID: e.IDs.StreamID, IngestKey: e.IDs.IngestKey, PlaybackID: e.IDs.PlaybackID,
-		Options: e.Options, Limit: limitOf(e.Options.Stream), Created: m.now, Unwatched: m.now,
+		Options: e.Options.clean(), Limit: limitOf(e.Options.Stream), Created: m.now, Unwatched: m.now,
 	}
 	m.emit(Note{What: StreamBegan, Kind: Managed, StreamID: m.Stream.ID, App: e.App})
 	h := m.grant(e.App)
@@ -70,7 +70,7 @@ func (m *machine) join(h *Hold, e StartManaged) {
 	if !m.Stream.Unwatched.IsZero() { // somebody wants it: the wait for a viewer begins anew
 		m.Stream.Unwatched = m.now
 	}
-	m.tellManaged(h, refusedWishes(m.Stream.Options, e.Options))
+	m.tellManaged(h, refusedWishes(m.Stream.Options, e.Options.clean()))
 }
 
 // tellManaged tells a holder how the stream stands; notes are added to the

@@ -65,6 +65,16 @@ func unknownQuality(quality string) string {
 	return "quality not known and not applied: 720p or 1080p"
 }
 
+// clean takes an explicit null for what it means: nothing.
+func (o Options) clean() Options {
+	for _, raw := range []*json.RawMessage{&o.Video, &o.Audio, &o.Stream} {
+		if string(*raw) == "null" {
+			*raw = nil
+		}
+	}
+	return o
+}
+
 // videoFor is the "video" for the glasses: the app's own bytes, or the preset of
 // its quality with the app's own keys laid over it.
 func videoFor(o Options) json.RawMessage {

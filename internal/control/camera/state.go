@@ -149,18 +149,6 @@ type Absent struct {
 	Last Effect // TellDirect or TellManaged; nil when there is none
 }
 
-// Hold returns the app's hold and whether it has one.
-func (s *Stream) Hold(app string) (Hold, bool) {
-	if s != nil {
-		for _, h := range s.Holds {
-			if h.App == app {
-				return h, true
-			}
-		}
-	}
-	return Hold{}, false
-}
-
 // AppID is the app as the glasses know it: the package name, or
 // protocol.ManagedAppID.
 func (s *Stream) AppID() string {
