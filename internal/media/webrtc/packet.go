@@ -28,9 +28,11 @@ const (
 	nalFUA   = 28
 )
 
-// ticks converts a time on the stream's timeline to a media clock, modulo 2^32.
+// ticks converts a time on the stream's timeline to the nearest tick of a media
+// clock, modulo 2^32.
 func ticks(d time.Duration, clock int64) uint32 {
-	return uint32(int64(d/time.Second)*clock + int64(d%time.Second)*clock/int64(time.Second))
+	part := (d%time.Second)*time.Duration(clock) + time.Second/2
+	return uint32(int64(d/time.Second)*clock + int64(part/time.Second))
 }
 
 // packetise cuts a picture into RTP packets (RFC 6184 packetization-mode 1) and

@@ -1,0 +1,373 @@
+package webrtc
+
+import (
+	"bytes"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/srtp/v3"
+
+	"glimpse/internal/media/hub"
+)
+
+// bareViewer is a viewer on a feed that the test fills, and the socket on which
+// its packets arrive.
+type bareViewer struct {
+	*viewer
+	t       *testing.T
+	peer    *net.UDPConn
+	scratch *batch
+	theirs  *srtp.Context // what the peer opens packets with
+	control *srtp.Context // what it seals RTCP with
+}
+
+func newBareViewer(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile) *bareViewer {
+	t.Helper()
+	s, err := New(Config{Addr: "127.0.0.1:0"}, hub.New(hub.Config{}, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(hub.Config{}, slog.New(slog.DiscardHandler))
+	run := liveRun(t, h)
+	peer, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = peer.SetReadBuffer(8 << 20)
+	t.Cleanup(func() { s.cancel(); _ = s.socket.close(); _ = peer.Close(); h.Close() })
+	var cfg srtp.Config
+	cfg.Profile = profile
+	key, _ := profile.KeyLen()
+	salt, _ := profile.SaltLen()
+	cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt = bytes.Repeat([]byte{1}, key), bytes.Repeat([]byte{2}, salt)
+	cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt = bytes.Repeat([]byte{3}, key), bytes.Repeat([]byte{4}, salt)
+	k, err := newKeys(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bareViewer{peer: peer, scratch: new(batch)}
+	b.t, _ = t.(*testing.T)
+	if b.theirs, err = srtp.CreateContext(cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt, profile); err != nil {
+		t.Fatal(err)
+	}
+	if b.control, err = srtp.CreateContext(cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt, profile); err != nil {
+		t.Fatal(err)
+	}
+	to := path{remote: peer.LocalAddr().(*net.UDPAddr).AddrPort()}
+	to.remote = netip.AddrPortFrom(to.remote.Addr().Unmap(), to.remote.Port())
+	b.viewer = newViewer(newFeed(s, run), pt, k, s.socket.destination(to))
+	return b
+}
+
+// liveRun opens a stream and brings it live.
+func liveRun(t testing.TB, h *hub.Hub) *hub.Run {
+	t.Helper()
+	stream, err := h.Open(hub.Spec{ID: "s", IngestKey: "k", PlaybackID: "p", Standing: true, ResumeWindow: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pub.SetTrack(testTrack); err != nil {
+		t.Fatal(err)
+	}
+	if err := pub.Video(0, 0, true, picturePayload(true, 100)); err != nil {
+		t.Fatal(err)
+	}
+	return stream.Run()
+}
+
+// pumpAll pumps until nothing is left, letting paced time pass.
+func (b *bareViewer) pumpAll(now *time.Time) {
+	for {
+		more, wait := b.pump(b.scratch, *now)
+		*now = now.Add(wait)
+		if !more && wait == 0 {
+			return
+		}
+	}
+}
+
+// received reads what has arrived: count datagrams of media.
+func (b *bareViewer) received(count uint64) [][]byte {
+	b.t.Helper()
+	var list [][]byte
+	buf := make([]byte, maxDatagram)
+	_ = b.peer.SetReadDeadline(time.Now().Add(5 * time.Second))
+	for uint64(len(list)) < count {
+		n, err := b.peer.Read(buf)
+		if err != nil {
+			b.t.Fatalf("%d of %d packets: %v", len(list), count, err)
+		}
+		if buf[1] >= 192 && buf[1] <= 223 {
+			continue // RTCP
+		}
+		list = append(list, bytes.Clone(buf[:n]))
+	}
+	return list
+}
+
+// nack sends a NACK as the peer would.
+func (b *bareViewer) nack(now time.Time, seqs ...uint16) {
+	b.t.Helper()
+	b.rtcp(now, &rtcp.TransportLayerNack{MediaSSRC: b.feed.video.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)})
+}
+
+func (b *bareViewer) rtcp(now time.Time, p rtcp.Packet) {
+	b.t.Helper()
+	raw, err := p.Marshal()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	sealed, err := b.control.EncryptRTCP(nil, raw, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.feedback(sealed, b.scratch, now)
+}
+
+// MEDIA W2: whatever viewers ask for, one index of one SSRC is never sealed with
+// other bytes: that would give the key stream away.
+func TestNoIndexIsSealedTwice(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		pt      payloadTypes
+		profile srtp.ProtectionProfile
+	}{
+		{"gcm", payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm},
+		{"gcm with rtx", payloadTypes{video: 108, rtx: 109}, srtp.ProtectionProfileAeadAes128Gcm},
+		{"hmac-sha1", payloadTypes{video: 96}, srtp.ProtectionProfileAes128CmHmacSha1_80},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBareViewer(t, test.pt, test.profile)
+			random := rand.New(rand.NewPCG(1, 2))
+			now := time.Now()
+			fill(b.feed.video, 20, 15, 6000)
+			b.join(now)
+			sealed := map[[2]uint32][]byte{} // by SSRC and sequence
+			again, total := 0, uint64(0)
+			for range 1500 {
+				now = now.Add(time.Duration(random.IntN(120)) * time.Millisecond)
+				b.feed.video.added = now
+				switch random.IntN(10) {
+				case 0:
+					b.rtcp(now, &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.ssrc})
+				case 1, 2, 3:
+					seq := uint16(b.video.seq)
+					b.nack(now, seq-uint16(random.IntN(300)), seq-uint16(random.IntN(30)), seq+uint16(random.IntN(5)))
+				case 4:
+					if random.IntN(40) == 0 {
+						fill(b.feed.video, 900, 15, 6000) // the viewer falls out of the history
+					}
+				default:
+					fill(b.feed.video, 1+random.IntN(3), 15, 500+random.IntN(8000))
+				}
+				b.pumpAll(&now)
+				count := b.stats.packets.Load() - total
+				total += count
+				for _, p := range b.received(count) {
+					id := [2]uint32{uint32(p[8])<<24 | uint32(p[9])<<16 | uint32(p[10])<<8 | uint32(p[11]), uint32(p[2])<<8 | uint32(p[3])}
+					if old, ok := sealed[id]; ok {
+						if !bytes.Equal(old, p) {
+							t.Fatalf("ssrc %d sequence %d was sealed with other bytes", id[0], id[1])
+						}
+						again++
+					}
+					sealed[id] = p
+				}
+				if b.video.seq > 60_000 {
+					break // before sequence numbers begin anew, rightly with other bytes
+				}
+			}
+			if b.stats.restarts.Load() < 5 || b.stats.retransmitted.Load() < 100 || b.stats.nackRefused.Load() < 10 {
+				t.Errorf("%d restarts, %d retransmissions, %d refused: not enough happened",
+					b.stats.restarts.Load(), b.stats.retransmitted.Load(), b.stats.nackRefused.Load())
+			}
+			if (again > 0) != (test.pt.rtx == 0) {
+				t.Errorf("%d packets came twice to the byte", again)
+			}
+		})
+	}
+}
+
+// What arrives opens to the packets of the history, in order, without a gap.
+func TestViewerSendsTheHistory(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 40, 30, 5000)
+	b.join(now)
+	b.pumpAll(&now)
+	fill(b.feed.video, 5, 30, 5000)
+	b.pumpAll(&now)
+	h := b.feed.video
+	first := h.at(30).first
+	if got, want := b.stats.packets.Load(), h.head-first; got != want {
+		t.Fatalf("%d packets sent, want %d", got, want)
+	}
+	var before uint16
+	for i, raw := range b.received(h.head - first) {
+		plain, err := b.theirs.DecryptRTP(nil, raw, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := h.packets[first+uint64(i)]
+		if !bytes.Equal(plain[headerSize:], p.data[headerSize:]) || plain[1]&^markerBit != 108 || plain[1]&markerBit != p.data[1]&markerBit {
+			t.Fatalf("packet %d differs", i)
+		}
+		seq := uint16(plain[2])<<8 | uint16(plain[3])
+		if i > 0 && seq != before+1 {
+			t.Fatalf("sequence %d after %d", seq, before)
+		}
+		before = seq
+		want := timestamp(p.data)
+		if p.picture < 40 {
+			want = 39*3000 - uint32(39-p.picture)*90 // 1 ms apart, ending at the live picture
+		}
+		if timestamp(plain) != want {
+			t.Fatalf("picture %d: timestamp %d, want %d", p.picture, timestamp(plain), want)
+		}
+	}
+}
+
+// MEDIA J: catching up takes at most three times the stream's rate, after the
+// key picture.
+func TestCatchUpIsPaced(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	fill(b.feed.video, 60, 60, 10_000) // 2 s
+	start := time.Now()
+	now := start
+	b.join(now)
+	b.pumpAll(&now)
+	if took := now.Sub(start); took < 500*time.Millisecond || took > 900*time.Millisecond {
+		t.Errorf("2 s were caught up with in %v", took)
+	}
+}
+
+// MEDIA J: a group of pictures that is too long is not replayed: the key
+// picture alone, and then the next one.
+func TestLongGroupGivesKeyFrameAlone(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 100, 120, 3000) // 3.3 s
+	b.join(now)
+	b.pumpAll(&now)
+	key := b.feed.video.at(0)
+	if got := b.stats.packets.Load(); got != key.end-key.first || b.stats.keyFrameAlone.Load() != 1 {
+		t.Errorf("%d packets, want those of the key picture: %d", got, key.end-key.first)
+	}
+	fill(b.feed.video, 21, 120, 3000)
+	b.pumpAll(&now)
+	next := b.feed.video.at(120)
+	if got := b.stats.packets.Load(); got != key.end-key.first+next.end-next.first {
+		t.Errorf("%d packets after the next key picture", got)
+	}
+}
+
+// A PLI restarts at most once a second; a huge NACK is answered the same way,
+// and so is one for what has left the history.
+func TestRestarts(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	live := func(n int) {
+		fill(b.feed.video, n, 15, 3000)
+		b.feed.video.added = now
+		b.pumpAll(&now)
+		b.feed.video.added = now
+	}
+	fill(b.feed.video, 20, 15, 3000)
+	b.join(now)
+	live(1)
+	want := func(step string, restarts uint64) {
+		t.Helper()
+		if got := b.stats.restarts.Load(); got != restarts {
+			t.Fatalf("%s: %d restarts, want %d", step, got, restarts)
+		}
+	}
+	pli := &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.ssrc}
+	b.rtcp(now, pli)
+	want("first PLI", 1)
+	now = now.Add(300 * time.Millisecond)
+	live(3)
+	b.rtcp(now, pli)
+	want("PLI 300 ms later", 1)
+	now = now.Add(time.Second)
+	live(3)
+	b.rtcp(now, &rtcp.PictureLossIndication{MediaSSRC: 12345})
+	want("PLI for somebody else", 1)
+	seqs := make([]uint16, 400)
+	for i := range seqs {
+		seqs[i] = uint16(i)
+	}
+	b.nack(now, seqs...)
+	want("huge NACK", 2)
+	now = now.Add(2 * time.Second)
+	live(1)
+	lost := uint16(b.video.seq - 1)
+	for range 15 {
+		live(100)
+	}
+	b.nack(now, lost)
+	want("NACK for what is gone", 3)
+	// The publisher stalls: no restart into the past, but with the next picture.
+	now = now.Add(2 * time.Second)
+	b.rtcp(now, pli)
+	want("PLI while nothing comes", 3)
+	live(1)
+	want("and then something", 4)
+}
+
+// MEDIA W2: retransmissions take at most a fifth of the stream's rate.
+func TestRetransmissionBudget(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108, rtx: 109}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 30, 30, 10_000)
+	b.join(now)
+	b.pumpAll(&now)
+	rate := b.feed.video.rate()
+	var asked int
+	for range 50 { // 5 s
+		now = now.Add(100 * time.Millisecond)
+		for i := range 40 {
+			b.nack(now, uint16(b.video.seq)-uint16(i)-1)
+			asked++
+		}
+	}
+	sent := int(b.stats.retransmitted.Load())
+	if limit := (max(rate/5, retransmitBurst) + rate) / 1000; sent > limit || sent < limit/3 {
+		t.Errorf("%d of %d retransmitted, at most %d are due", sent, asked, limit)
+	}
+	if b.stats.dropBudget.Load() == 0 {
+		t.Error("nothing was over the budget")
+	}
+}
+
+// MEDIA W4: without segmentation offload the same datagrams leave one by one.
+func TestOffloadAndFallbackSendTheSame(t *testing.T) {
+	got := map[bool][][]byte{}
+	for _, offload := range []bool{true, false} {
+		b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+		disable(&b.to, !offload)
+		b.video.seq = 100
+		b.feed.video.ssrc = 1
+		now := time.Now()
+		fill(b.feed.video, 10, 30, 9000)
+		b.join(now)
+		b.pumpAll(&now)
+		got[offload] = b.received(b.stats.packets.Load())
+	}
+	if len(got[true]) != len(got[false]) {
+		t.Fatalf("%d and %d packets", len(got[true]), len(got[false]))
+	}
+	for i := range got[true] {
+		if !bytes.Equal(got[true][i], got[false][i]) {
+			t.Fatalf("packet %d differs", i)
+		}
+	}
+}
