@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -128,22 +129,24 @@ func Load(path string, environ []string) (Config, error) {
 	return cfg, nil
 }
 
-// Parse returns the defaults under the YAML in data. Unknown and repeated keys
-// are errors that show the place; values of secret keys are hidden in them.
+// Parse returns the defaults under the YAML in data; a top-level key with
+// nothing behind it means its default. Unknown and repeated keys are errors that
+// show the place; values of secret keys are hidden in them.
 func Parse(data []byte) (Config, error) {
-	cfg := Default()
+	cfg, def := Default(), Default()
 	if err := decode(data, &cfg); err != nil {
 		return Config{}, err
 	}
-	// "apps:" with nothing behind it means none, as the default does.
-	if cfg.Apps == nil {
-		cfg.Apps = []App{}
+	var keys map[string]any
+	if err := decode(data, &keys); err != nil {
+		return Config{}, err
 	}
-	if cfg.Users == nil {
-		cfg.Users = []User{}
-	}
-	if cfg.Streams == nil {
-		cfg.Streams = []Stream{}
+	// The decoder empties what is null, and everything when there is no text.
+	to, from := reflect.ValueOf(&cfg).Elem(), reflect.ValueOf(def)
+	for i := range to.NumField() {
+		if keys[to.Type().Field(i).Tag.Get("yaml")] == nil {
+			to.Field(i).Set(from.Field(i))
+		}
 	}
 	if cfg.WebRTC.Hosts == nil {
 		cfg.WebRTC.Hosts = []string{}
@@ -151,10 +154,10 @@ func Parse(data []byte) (Config, error) {
 	return cfg, nil
 }
 
-// decode reads strict YAML into target, keeping what the text does not mention.
+// decode reads strict YAML into target.
 func decode(data []byte, target any) error {
 	err := yaml.UnmarshalWithOptions(data, target, yaml.Strict())
-	if err == nil || errors.Is(err, io.EOF) { // EOF: nothing but comments
+	if err == nil || errors.Is(err, io.EOF) { // EOF: no text
 		return nil
 	}
 	return errors.New(hideSecrets(yaml.FormatError(err, false, true)))
