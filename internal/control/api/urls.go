@@ -54,8 +54,10 @@ func (e Endpoints) rtmp(name string) string {
 	return "rtmp://" + host + "/live/" + url.PathEscape(name)
 }
 
-// endpoints are those of one request.
-func (a *API) endpoints(base string) Endpoints {
-	info := a.deps.Server.Info()
-	return Endpoints{Base: base, RTMPPort: info.RTMP.port(), WebRTC: info.WebRTC.Addr != ""}
+// Endpoints are what a server with these listeners offers under a base address.
+func (i Info) Endpoints(base string) Endpoints {
+	return Endpoints{Base: base, RTMPPort: i.RTMP.port(), WebRTC: i.WebRTC.Addr != ""}
 }
+
+// endpoints are those of one request.
+func (a *API) endpoints(base string) Endpoints { return a.deps.Server.Info().Endpoints(base) }

@@ -8,5 +8,5 @@
 // a cursor. Publishing never blocks and never waits for a reader: a reader that
 // falls out of the ring resumes at the newest key frame and counts what it lost.
 //
-// Locks: Hub.mu before Stream.mu; neither is held while a callback runs.
+// Locks: Hub.mu before Stream.mu before Run.mu; none is held while a callback runs.
 package hub

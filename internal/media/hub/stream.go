@@ -63,6 +63,12 @@ func (s *Stream) Name() string { return s.spec.Name }
 // PlaybackID is what viewers know the stream by.
 func (s *Stream) PlaybackID() string { return s.spec.PlaybackID }
 
+// IngestKey is secret: whoever knows it may publish. For the operator only.
+func (s *Stream) IngestKey() string { return s.spec.IngestKey }
+
+// Standing reports whether the stream outlives its publishers.
+func (s *Stream) Standing() bool { return s.spec.Standing }
+
 // Done is closed when the stream has ended for good.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 

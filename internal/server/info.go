@@ -1,0 +1,85 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"glimpse/internal/control/api"
+)
+
+var _ api.Server = (*Server)(nil)
+
+// Info is what the server serves now.
+func (s *Server) Info() api.Info {
+	info := api.Info{Version: Version, Started: s.started.UTC(), Notices: s.notices()}
+	if s.listener != nil {
+		info.HTTP.Addr = s.listener.Addr().String()
+	}
+	const off = "switched off: its address is empty"
+	info.RTMP.Why, info.WebRTC.Why = off, off
+	if s.media.rtmp != nil {
+		info.RTMP = api.Listener{Addr: s.media.rtmp.Addr().String()}
+	}
+	if s.media.webrtc != nil {
+		info.WebRTC = api.Listener{Addr: s.media.webrtc.Addr().String()}
+	}
+	return info
+}
+
+// Ready is false while the server drains.
+func (s *Server) Ready() bool { return !s.draining.Load() }
+
+// notices say what is off or missing, and why.
+func (s *Server) notices() []string {
+	notices := s.cfg.Unavailable()
+	if err := s.media.transcode.Available(); err != nil {
+		notices = append(notices, "No sound in WebRTC and no thumbnails: "+err.Error()+".")
+	}
+	for _, l := range s.losses {
+		notices = append(notices, fmt.Sprintf("The store was damaged, %s is lost: %s. Its files are in %s.", l.What, l.Why, l.MovedTo))
+	}
+	return notices
+}
+
+// base is the address to print: the public one, or this machine's.
+func (s *Server) base() string {
+	if s.cfg.HTTP.PublicURL != "" {
+		return strings.TrimSuffix(s.cfg.HTTP.PublicURL, "/")
+	}
+	hostname, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		return "http://" + s.listener.Addr().String()
+	}
+	if ip := net.ParseIP(hostname); ip == nil || ip.IsUnspecified() {
+		hostname = "localhost"
+	}
+	return "http://" + net.JoinHostPort(hostname, port)
+}
+
+// greet prints where everything is.
+func (s *Server) greet(out io.Writer) {
+	base, info := s.base(), s.Info()
+	line := func(name, value string) { fmt.Fprintf(out, "  %-10s %s\n", name, value) }
+	fmt.Fprintf(out, "Glimpse %s is up.\n\n", Version)
+	line("Dashboard", base+"/#token="+s.logins.NewToken()+"   (for one login within 10 minutes)")
+	line("API", base+"/api/v1")
+	line("Apps", "ws"+strings.TrimPrefix(base, "http")+"/app-ws")
+	line("Glasses", "ws"+strings.TrimPrefix(base, "http")+"/glasses-ws")
+	if at := s.endpoints(base).Ingest("<key>").RTMP; at != "" {
+		line("RTMP", strings.TrimSuffix(at, "/%3Ckey%3E")+"/<key>")
+	} else {
+		line("RTMP", "off")
+	}
+	if info.WebRTC.Addr != "" {
+		line("WebRTC", info.WebRTC.Addr+"/udp")
+	} else {
+		line("WebRTC", "off")
+	}
+	line("Data", s.cfg.DataDir)
+	for _, n := range info.Notices {
+		line("Note", n)
+	}
+	fmt.Fprintln(out)
+}

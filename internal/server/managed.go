@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"glimpse/internal/control/api"
+	"glimpse/internal/control/session"
+	"glimpse/internal/media/cmaf"
+	"glimpse/internal/media/hub"
+	"glimpse/protocol"
+)
+
+// managedStreams gives sessions the media plane: a managed stream is a hub
+// stream whose events are told to the session.
+type managedStreams struct {
+	hub       *hub.Hub
+	packs     *cmaf.Packager
+	endpoints func(base string) api.Endpoints
+	ctx       context.Context // ends with the server
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup // of everything that waits for media
+}
+
+var _ session.Streams = (*managedStreams)(nil)
+
+// PushURL is where glasses publish.
+func (m *managedStreams) PushURL(base, key string) string {
+	return m.endpoints(base).Ingest(key).RTMP
+}
+
+// WatchURLs are what apps hand to viewers, in the words of the SDKs, which
+// resolve a start only when both HLS and DASH are there.
+func (m *managedStreams) WatchURLs(base, playbackID string) protocol.URLs {
+	u := m.endpoints(base).Playback(playbackID)
+	return protocol.URLs{HLS: u.HLS, DASH: u.DASH, WebRTC: u.WHEP, Preview: u.Page, Thumbnail: u.Thumbnail}
+}
+
+// Open opens a stream for a wearer.
+func (m *managedStreams) Open(spec session.IngestSpec) (session.Ingest, error) {
+	in := &ingest{m: m, spec: spec}
+	s, err := m.hub.Open(hub.Spec{
+		ID: spec.StreamID, IngestKey: spec.IngestKey, PlaybackID: spec.PlaybackID, Name: spec.User,
+		ResumeWindow: spec.ResumeWindow, Notify: in.event,
+	})
+	if err != nil {
+		return nil, err
+	}
+	in.stream = s
+	m.wg.Go(in.countViewers)
+	return in, nil
+}
+
+// ingest is one open managed stream.
+type ingest struct {
+	m      *managedStreams
+	spec   session.IngestSpec
+	stream *hub.Stream
+	closed sync.Once
+}
+
+// Close ends the stream, without waiting for it.
+func (i *ingest) Close(reason string) {
+	i.closed.Do(func() { i.m.wg.Go(func() { i.stream.Close(reason) }) })
+}
+
+// event translates the hub's events, which come in order.
+func (i *ingest) event(e hub.Event) {
+	switch e.Kind {
+	case hub.EventLive, hub.EventResumed:
+		i.m.wg.Go(func() { i.announce(e.Run) })
+	case hub.EventInterrupted:
+		i.spec.Notify(session.MediaEvent{State: session.MediaLost, Silent: time.Since(e.Stream.Stats().LastByte)})
+	case hub.EventEnded:
+		i.spec.Notify(session.MediaEvent{State: session.MediaFailed, Reason: e.Reason})
+	}
+}
+
+// announce says live once the playback URLs really answer (DESIGN §2.3). The
+// store of a run that resumes has been ready for long.
+func (i *ingest) announce(run *hub.Run) {
+	store := i.m.packs.Store(run)
+	if store == nil {
+		return // the run is over already
+	}
+	select {
+	case <-store.Ready():
+		if i.stream.State() == hub.StateLive {
+			i.spec.Notify(session.MediaEvent{State: session.MediaLive})
+		}
+	case <-run.Done():
+	case <-i.m.ctx.Done():
+	}
+}
+
+// viewersEvery is how often a session hears of a change in its viewers.
+const viewersEvery = 2 * time.Second
+
+// countViewers tells the session how many players there are, when that changes.
+func (i *ingest) countViewers() {
+	tick := time.NewTicker(viewersEvery)
+	defer tick.Stop()
+	last := 0
+	for {
+		select {
+		case <-tick.C:
+		case <-i.stream.Done():
+			return
+		case <-i.m.ctx.Done():
+			return
+		}
+		if n := total(i.stream.Stats().Viewers); n != last {
+			last = n
+			i.spec.NotifyViewers(n)
+		}
+	}
+}
+
+func total(viewers map[string]int) int {
+	n := 0
+	for _, count := range viewers {
+		n += count
+	}
+	return n
+}

@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"glimpse/internal/control/api"
+	"glimpse/internal/control/streams"
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/hub"
+)
+
+// standingMedia opens and ends standing streams in the hub.
+type standingMedia struct{ hub *hub.Hub }
+
+var _ streams.Media = standingMedia{}
+
+// OpenStanding makes the stream publishable and playable.
+func (m standingMedia) OpenStanding(s streams.Stream) error {
+	_, err := m.hub.Open(hub.Spec{
+		ID: s.ID, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Name: s.Name,
+		ResumeWindow: s.ResumeWindow, Standing: true,
+	})
+	return err
+}
+
+// CloseStanding ends it.
+func (m standingMedia) CloseStanding(id string) {
+	if s := m.hub.Stream(id); s != nil {
+		s.Close("the operator deleted it")
+	}
+}
+
+// liveMedia shows the hub to the API.
+type liveMedia struct {
+	hub     *hub.Hub
+	wearers *wearers
+}
+
+var _ api.Media = (*liveMedia)(nil)
+
+// Streams returns every open stream.
+func (m *liveMedia) Streams() []api.Live {
+	var list []api.Live
+	for _, s := range m.hub.Streams() {
+		list = append(list, describe(s))
+	}
+	return list
+}
+
+// Stream returns one of them.
+func (m *liveMedia) Stream(id string) (api.Live, bool) {
+	s := m.hub.Stream(id)
+	if s == nil {
+		return api.Live{}, false
+	}
+	return describe(s), true
+}
+
+// EndStream ends a wearer's stream through its session, so that apps are told.
+func (m *liveMedia) EndStream(ctx context.Context, id string) error {
+	s := m.hub.Stream(id)
+	if s == nil || s.Standing() {
+		return nil
+	}
+	return m.wearers.sessions.EndStream(ctx, s.Name(), id)
+}
+
+// describe is a stream in the API's words.
+func describe(s *hub.Stream) api.Live {
+	st := s.Stats()
+	live := api.Live{
+		ID: s.ID(), Name: s.Name(), Status: st.State.String(), IngestKey: s.IngestKey(), PlaybackID: s.PlaybackID(),
+		Stats: api.Stats{
+			Protocol: st.Protocol, Duration: st.Duration.Seconds(), Bitrate: st.Bitrate, FPS: st.FPS,
+			KeyInterval: st.KeyInterval.Seconds(), Bytes: st.Bytes, Frames: st.Frames, Publishers: st.Publishers,
+			Dropped: st.Dropped, Viewers: present(st.Viewers), PeakViewers: st.PeakViewers, Tracks: []api.Track{},
+		},
+	}
+	if !s.Standing() {
+		live.Wearer, live.Name = s.Name(), ""
+	}
+	if !st.Since.IsZero() {
+		since := st.Since.UTC().Truncate(time.Millisecond)
+		live.Stats.Since = &since
+	}
+	for _, t := range st.Tracks {
+		track := api.Track{Codec: t.Codec.Name()}
+		switch c := t.Codec.(type) {
+		case *codec.H264:
+			track.Width, track.Height = c.Width, c.Height
+		case *codec.AAC:
+			track.SampleRate, track.Channels = c.SampleRate, c.Channels
+		}
+		live.Stats.Tracks = append(live.Stats.Tracks, track)
+	}
+	return live
+}
+
+// present leaves out protocols without viewers.
+func present(viewers map[string]int) map[string]int {
+	m := map[string]int{}
+	for protocol, n := range viewers {
+		if n > 0 {
+			m[protocol] = n
+		}
+	}
+	return m
+}

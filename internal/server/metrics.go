@@ -1,0 +1,100 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics answers /metrics: counts and states without a name, id or address of
+// anybody.
+func (s *Server) metrics() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{s})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+// collector reads the parts' counters when it is asked.
+type collector struct{ s *Server }
+
+// Describe sends nothing: the set of metrics depends on the listeners.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends all metrics.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.streams(ch)
+	c.sockets(ch)
+	c.outputs(ch)
+}
+
+func send(ch chan<- prometheus.Metric, kind prometheus.ValueType, name, help string, value float64, labels ...string) {
+	var names, values []string
+	for i := 0; i+1 < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	desc := prometheus.NewDesc("glimpse_"+name, help, names, nil)
+	ch <- prometheus.MustNewConstMetric(desc, kind, value, values...)
+}
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+func (c *collector) streams(ch chan<- prometheus.Metric) {
+	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "hls": 0, "whep": 0}
+	var bytes, frames, dropped uint64
+	for _, s := range c.s.media.hub.Streams() {
+		st := s.Stats()
+		states[st.State.String()]++
+		for protocol, n := range st.Viewers {
+			viewers[protocol] += n
+		}
+		bytes, frames, dropped = bytes+st.Bytes, frames+st.Frames, dropped+st.Dropped
+	}
+	for state, n := range states {
+		send(ch, gauge, "streams", "Open streams by state.", float64(n), "state", state)
+	}
+	for protocol, n := range viewers {
+		send(ch, gauge, "viewers", "Viewers by protocol.", float64(n), "protocol", protocol)
+	}
+	send(ch, gauge, "ingest_bytes", "Bytes received by the streams that are open.", float64(bytes))
+	send(ch, gauge, "ingest_pictures", "Pictures received by the streams that are open.", float64(frames))
+	send(ch, gauge, "reader_dropped_frames", "Frames that slow readers of the open streams lost.", float64(dropped))
+}
+
+func (c *collector) sockets(ch chan<- prometheus.Metric) {
+	g := c.s.control.gateway.Stats()
+	send(ch, gauge, "sockets", "Open websockets.", float64(g.Apps), "kind", "app")
+	send(ch, gauge, "sockets", "Open websockets.", float64(g.Phones), "kind", "glasses")
+	send(ch, counter, "sockets_refused_total", "Websockets that were refused.", float64(g.Refused))
+	send(ch, counter, "sockets_overflow_total", "Websockets closed because their reader was too slow.", float64(g.Overflow))
+	send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(g.Panics), "part", "gateway")
+	if r := c.s.media.rtmp; r != nil {
+		st := r.Stats()
+		send(ch, counter, "rtmp_connections_total", "RTMP connections.", float64(st.Accepted))
+		send(ch, counter, "rtmp_refused_total", "RTMP connections for which there was no place.", float64(st.Refused))
+		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", "rtmp")
+	}
+}
+
+func (c *collector) outputs(ch chan<- prometheus.Metric) {
+	p := c.s.media.packs.Stats()
+	send(ch, gauge, "cmaf_bytes", "Bytes of media kept for HLS.", float64(p.Bytes))
+	send(ch, counter, "cmaf_shrunk_total", "Segments dropped early for lack of room.", float64(p.Shrunk))
+	t := c.s.media.transcode.Stats()
+	send(ch, gauge, "ffmpeg_children", "ffmpeg processes running.", float64(t.Children))
+	send(ch, counter, "ffmpeg_started_total", "ffmpeg processes started.", float64(t.Started))
+	send(ch, counter, "ffmpeg_failed_total", "ffmpeg processes that died, hung, or wrote nonsense.", float64(t.Failed))
+	if w := c.s.media.webrtc; w != nil {
+		st := w.Stats()
+		send(ch, counter, "whep_sessions_total", "WebRTC viewers that connected or tried to.", float64(st.Sessions))
+		send(ch, counter, "whep_failed_total", "WebRTC viewers that never connected.", float64(st.Failed))
+		send(ch, counter, "whep_packets_total", "RTP packets sent.", float64(st.Packets))
+		send(ch, counter, "whep_bytes_total", "RTP bytes sent.", float64(st.Bytes))
+		send(ch, counter, "whep_retransmitted_total", "RTP packets sent again.", float64(st.Retransmitted))
+		send(ch, counter, "whep_restarts_total", "WebRTC viewers sent back to a key frame.", float64(st.Restarts))
+	}
+}

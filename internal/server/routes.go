@@ -1,0 +1,49 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"glimpse/internal/control/api"
+	"glimpse/internal/media/hls"
+	"glimpse/internal/web"
+)
+
+// buildHTTP makes everything that speaks HTTP.
+func (s *Server) buildHTTP(context.Context) error {
+	var err error
+	if s.media.web, err = web.New(watched{s.media.hub, s.media.transcode}); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/app-ws", s.control.gateway.ServeApp)
+	mux.HandleFunc("/glasses-ws", s.control.gateway.ServeGlasses)
+	mux.HandleFunc("GET /live/{playback}", s.media.web.ServePlayer)
+	mux.HandleFunc("/live/{playback}/{rest...}", s.play)
+	if s.media.webrtc != nil {
+		s.media.webrtc.Register(mux)
+	}
+	mux.Handle("GET /metrics", s.metrics())
+	s.control.api.Mount(mux)
+	mux.Handle("/", s.media.web)
+	s.handler = api.Hosts(api.Headers(mux), s.cfg.HTTP.PublicURL, s.cfg.WebRTC.Hosts)
+	return nil
+}
+
+// play answers below a stream's page by the form of the path: playlists and
+// media, the picture, the status.
+func (s *Server) play(w http.ResponseWriter, r *http.Request) {
+	stream, rest := s.media.hub.ByPlayback(r.PathValue("playback")), r.PathValue("rest")
+	switch {
+	case rest == "":
+		s.media.web.ServePlayer(w, r)
+	case rest == "status.json":
+		s.media.web.ServeStatus(w, r)
+	case rest == "thumbnail.jpg":
+		s.media.transcode.ServeThumbnail(w, r, stream)
+	case hls.Handles(rest):
+		s.media.hls.ServeHTTP(w, r, stream, rest)
+	default:
+		http.NotFound(w, r)
+	}
+}

@@ -1,0 +1,257 @@
+// Package server is the composition root: it builds both planes by hand, in
+// order, joins them through adapters, serves until it is told to stop, and takes
+// everything down in the reverse order. Nothing imports it but the commands.
+//
+// The Server owns every long-lived part; each part owns its goroutines. There
+// are no locks here.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"glimpse/internal/config"
+	"glimpse/internal/control/api"
+	"glimpse/internal/control/apps"
+	"glimpse/internal/control/auth"
+	"glimpse/internal/control/gateway"
+	"glimpse/internal/control/session"
+	"glimpse/internal/control/store"
+	"glimpse/internal/control/streams"
+	"glimpse/internal/media/cmaf"
+	"glimpse/internal/media/hls"
+	"glimpse/internal/media/hub"
+	"glimpse/internal/media/rtmp"
+	"glimpse/internal/media/transcode"
+	"glimpse/internal/media/webrtc"
+	"glimpse/internal/web"
+)
+
+// Version of this build.
+const Version = "0.1.0"
+
+// Server is one glimpse process. Make it with New, run it once with Run.
+type Server struct {
+	cfg     config.Config
+	log     *slog.Logger
+	started time.Time
+
+	control controlPlane
+	media   mediaPlane
+
+	logins     *auth.Logins
+	adminToken string
+	losses     []store.Loss // of the store, found at the start
+	listener   net.Listener
+	handler    http.Handler
+	draining   atomic.Bool
+}
+
+// controlPlane is who may do what.
+type controlPlane struct {
+	lock     *store.Lock
+	store    *store.NATS
+	users    *auth.Users
+	apps     *apps.Registry
+	tokens   *coreTokens
+	standing *streams.Registry
+	sessions *session.Registry
+	gateway  *gateway.Gateway
+	api      *api.API
+	managed  *managedStreams
+}
+
+// mediaPlane moves frames.
+type mediaPlane struct {
+	hub       *hub.Hub
+	packs     *cmaf.Packager
+	hls       *hls.Handler
+	transcode *transcode.Transcoder
+	rtmp      *rtmp.Server   // nil when off
+	webrtc    *webrtc.Server // nil when off
+	web       *web.Handler
+}
+
+// New builds a server: the store is open, streams are restored and all sockets
+// listen when it returns, so that port 0 has become a real port. Run must
+// follow. On an error everything is closed again.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{cfg: cfg, log: log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	for _, build := range []func(context.Context) error{s.openStore, s.buildMedia, s.buildControl, s.listen, s.buildHTTP} {
+		if err := build(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// openStore takes the data folder and what is in it.
+func (s *Server) openStore(context.Context) error {
+	var err error
+	if s.control.lock, err = store.LockDataDir(s.cfg.DataDir); err != nil {
+		return err
+	}
+	if s.adminToken, err = auth.Secret(s.cfg.DataDir, auth.AdminTokenFile, s.cfg.AdminToken); err != nil {
+		return err
+	}
+	s.control.store, s.losses, err = store.OpenNATS(store.NATSConfig{Dir: natsDir(s.cfg.DataDir)}, s.log)
+	return err
+}
+
+// buildMedia makes the media plane; nothing listens yet.
+func (s *Server) buildMedia(context.Context) error {
+	m := &s.media
+	m.transcode = transcode.New(transcode.Config{}, s.log)
+	m.packs = cmaf.New(cmaf.Config{}, s.log)
+	m.hub = hub.New(hub.Config{}, s.log, m.packs.Output)
+	m.hls = hls.New(m.packs, hls.Config{})
+	return nil
+}
+
+// buildControl makes the control plane and restores what was stored.
+func (s *Server) buildControl(ctx context.Context) error {
+	c := &s.control
+	secret, err := auth.Secret(s.cfg.DataDir, auth.CoreSecretFile, s.cfg.CoreTokenSecret)
+	if err != nil {
+		return err
+	}
+	if c.users, err = auth.NewUsers(ctx, c.store, userIDs(s.cfg.Users), time.Now, s.log); err != nil {
+		return err
+	}
+	c.tokens = &coreTokens{tokens: auth.NewCoreTokens(secret, time.Now), users: c.users}
+	if c.apps, err = apps.New(ctx, c.store, appSpecs(s.cfg.Apps), time.Now, s.log); err != nil {
+		return err
+	}
+	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams), standingMedia{s.media.hub}, time.Now, s.log)
+	if err != nil {
+		return err
+	}
+	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints}
+	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
+	deps := session.Deps{
+		Apps: c.apps, Streams: c.managed, Webhooks: apps.NewWebhooks(s.cfg.Outbound.AllowPrivate),
+	}
+	c.sessions = session.New(deps, session.Config{PublicURL: s.cfg.HTTP.PublicURL}, s.log)
+	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{}, s.log)
+	s.logins = auth.NewLogins(time.Now)
+	w := &wearers{c.sessions}
+	c.api, err = api.New(api.Deps{
+		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
+		Media:  &liveMedia{hub: s.media.hub, wearers: w},
+		Logins: s.logins, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
+	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
+	return err
+}
+
+// listen opens the sockets.
+func (s *Server) listen(context.Context) error {
+	var err error
+	if s.cfg.HTTP.Addr == "" {
+		return errors.New("http.addr is empty: nothing could reach this server")
+	}
+	if s.listener, err = net.Listen("tcp", s.cfg.HTTP.Addr); err != nil {
+		return busy("http.addr", err)
+	}
+	if s.cfg.RTMP.Addr != "" {
+		if s.media.rtmp, err = rtmp.New(rtmp.Config{Addr: s.cfg.RTMP.Addr}, s.media.hub, s.log); err != nil {
+			return busy("rtmp.addr", err)
+		}
+	}
+	if s.cfg.WebRTC.Addr != "" {
+		cfg := webrtc.Config{Addr: s.cfg.WebRTC.Addr, Hosts: s.candidates()}
+		if s.media.webrtc, err = webrtc.New(cfg, s.media.hub, s.media.transcode, s.log); err != nil {
+			return busy("webrtc.addr", err)
+		}
+	}
+	return nil
+}
+
+// busy says which setting an address that cannot be had belongs to.
+func busy(setting string, err error) error {
+	return fmt.Errorf("%s: %w (set another address, port 0 picks a free one, \"\" switches it off)", setting, err)
+}
+
+// Run prints the start-up lines to out and serves until ctx ends (SIGTERM), then
+// drains: not ready any more, sockets of apps and glasses closed last and with
+// 1012, so that they come back to the next process. At most 10 s. Call it once.
+func (s *Server) Run(ctx context.Context, out io.Writer) error {
+	media, stopMedia := context.WithCancel(context.Background())
+	defer stopMedia()
+	running := make(chan error, 3)
+	parts := 0
+	run := func(f func(context.Context) error) {
+		parts++
+		go func() { running <- f(media) }()
+	}
+	if s.media.rtmp != nil {
+		run(s.media.rtmp.Run)
+	}
+	if s.media.webrtc != nil {
+		run(s.media.webrtc.Run)
+	}
+	front := newFront(s.handler)
+	run(func(context.Context) error { return front.serve(s.listener) })
+	s.greet(out)
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("draining")
+	case err = <-running: // a listener that failed ends the server
+		parts--
+	}
+	s.draining.Store(true)
+	drained, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	s.media.hub.Close() // viewers and publishers go first
+	stopMedia()
+	s.control.sessions.Close()
+	front.shutdown(drained)
+	for range parts {
+		err = errors.Join(err, <-running)
+	}
+	s.close()
+	s.log.Info("stopped")
+	return err
+}
+
+// close takes down what New built, in the reverse order. Parts that were never
+// built are left out; those that are closed already do not mind.
+func (s *Server) close() {
+	c, m := &s.control, &s.media
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	if c.sessions != nil {
+		c.sessions.Close()
+		c.gateway.Close()
+	}
+	if m.hub != nil {
+		m.hub.Close()
+		m.hls.Close()
+	}
+	if c.managed != nil {
+		c.managed.cancel()
+		c.managed.wg.Wait()
+	}
+	if m.transcode != nil {
+		m.transcode.Close()
+	}
+	if c.store != nil {
+		c.store.Close()
+	}
+	if c.lock != nil {
+		c.lock.Close()
+	}
+}

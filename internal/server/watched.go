@@ -1,0 +1,40 @@
+package server
+
+import (
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
+	"glimpse/internal/media/transcode"
+	"glimpse/internal/web"
+)
+
+// watched tells the player page how a stream stands.
+type watched struct {
+	hub       *hub.Hub
+	transcode *transcode.Transcoder
+}
+
+var _ web.Streams = watched{}
+
+// WatchStatus describes the stream of a playback id.
+func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
+	s := w.hub.ByPlayback(playbackID)
+	if s == nil {
+		return web.Status{}, false
+	}
+	st := s.Stats()
+	status := web.Status{State: st.State.String(), Viewers: total(st.Viewers), Sound: "none"}
+	if !st.Since.IsZero() {
+		since := st.Since.UTC()
+		status.StartedAt = &since
+	}
+	for _, t := range st.Tracks {
+		if c, ok := t.Codec.(*codec.H264); ok {
+			status.Width, status.Height = c.Width, c.Height
+		}
+		if t.Kind() == frame.Audio {
+			status.Sound = "aac"
+		}
+	}
+	return status, true
+}
