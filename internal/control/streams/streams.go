@@ -148,7 +148,7 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	}
 	r.writes.Lock()
 	defer r.writes.Unlock()
-	if len(r.List()) >= MaxStreams {
+	if r.count() >= MaxStreams {
 		return Stream{}, ErrFull
 	}
 	s := Stream{
@@ -171,6 +171,12 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	defer r.mu.Unlock()
 	r.streams[s.ID] = s
 	return s, nil
+}
+
+func (r *Registry) count() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.streams)
 }
 
 // Get returns the stream with this id.
