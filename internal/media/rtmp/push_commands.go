@@ -160,9 +160,15 @@ func (c *Client) refusal(values amf0.Data) error {
 	return e
 }
 
+// clean makes a server's text fit to be logged: no key, no control characters,
+// about 200 bytes at most.
 func (c *Client) clean(s string) string {
-	key, _, _ := strings.Cut(c.key, "?")
-	s = strings.ReplaceAll(strings.ReplaceAll(s, c.key, "…"), key, "…")
+	name, _, _ := strings.Cut(c.key, "?")
+	for _, secret := range []string{c.key, name} {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, "…")
+		}
+	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' {
 			return ' '
@@ -191,6 +197,7 @@ func property(v any, key string) string {
 // listen reads what the server says until it is gone.
 func (c *Client) listen() {
 	defer close(c.done)
+	defer c.conn.Close()
 	var err error
 	for err == nil {
 		_, err = c.hear()
