@@ -51,11 +51,13 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
     show(sound, !none);
     show(silent, Boolean(none));
     setText(silent, none);
-    setText(figures.latency, state === 'live' && player.latency !== null ? `${(player.latency / 1000).toFixed(1)} s` : '–');
+    setText(figures.latency, state === 'live' ? duration(player.latency) : '–');
     setText(figures.viewers, status?.viewers === undefined ? '–' : String(status.viewers));
     setText(figures.protocol, protocols[player.kind] ?? '–');
     figures.protocol.title = player.kind === 'hls' ? player.reason : '';
     setText(figures.picture, status?.width ? `${status.width} × ${status.height}` : '–');
+    if (status?.width) stage.style.aspectRatio = `${status.width} / ${status.height}`;
+    show(controls, state !== 'missing' && state !== 'ended');
     onstatus(player);
   }
 
@@ -77,6 +79,12 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
   draw();
   player.start();
   return player;
+}
+
+// duration writes milliseconds for people.
+function duration(ms) {
+  if (ms === null) return '–';
+  return ms < 995 ? `${Math.round(ms / 10) * 10 || 10} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 function fact(name, value) {

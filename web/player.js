@@ -67,7 +67,7 @@ export class Player {
     }
     if (this.closed) return;
     this.tick();
-    const soon = this.state === 'live' ? 2000 : 1000;
+    const soon = { live: 2000, missing: 5000, ended: 5000 }[this.state] ?? 1000;
     clearTimeout(this.pollTimer); // two may have been on their way
     this.pollTimer = setTimeout(() => document.hidden || this.poll(), soon);
   }

@@ -72,17 +72,18 @@ export class Whep {
     return { frames, latency };
   }
 
+  // close ends the session at once, also while the page goes away.
   close() {
     this.closed = true;
     this.abort.abort();
-    this.pc?.close();
+    for (const t of this.pc?.getTransceivers() ?? []) t.receiver.track.stop();
     this.leave();
   }
 
-  // leave tells the server, also while the page goes away.
   leave() {
-    if (!this.resource) return;
-    fetch(this.resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+    if (!this.resource) return this.pc?.close();
+    // In this order: a connection that closes first ends the session, and then there is none to delete.
+    fetch(this.resource, { method: 'DELETE', keepalive: true }).catch(() => {}).finally(() => this.pc.close());
     this.resource = null;
   }
 }
