@@ -239,15 +239,21 @@ func (c *cloud) send(text string) {
 func (c *cloud) next() message {
 	c.t.Helper()
 	for {
-		select {
-		case m := <-c.messages:
-			if m.Status == protocol.StatusStreaming && m.Stats != nil && m.Stats.Duration > 0 {
-				continue
-			}
+		if m := c.raw(); m.Status != protocol.StatusStreaming || m.Stats == nil || m.Stats.Duration == 0 {
 			return m
-		case <-time.After(10 * time.Minute):
-			c.t.Fatal("the glasses say nothing")
 		}
+	}
+}
+
+// raw waits for any message.
+func (c *cloud) raw() message {
+	c.t.Helper()
+	select {
+	case m := <-c.messages:
+		return m
+	case <-time.After(70 * time.Second):
+		c.t.Fatal("the glasses say nothing")
+		return message{}
 	}
 }
 

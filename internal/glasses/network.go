@@ -147,6 +147,15 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite says that nothing more will be written, where the connection can.
+func (c *conn) CloseWrite() error {
+	w, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || c.lost() {
+		return errors.ErrUnsupported
+	}
+	return w.CloseWrite()
+}
+
 // setDeadline keeps deadlines from waking a connection that was cut.
 func (c *conn) setDeadline(set func(time.Time) error, t time.Time) error {
 	c.mu.Lock()

@@ -140,7 +140,7 @@ func wrap(text string, width int) []string {
 				cut = i + len(string(r))
 			}
 			next := cut
-			if space := strings.LastIndexByte(line[:cut], ' '); space > 0 {
+			if space := strings.LastIndexByte(line[:cut+1], ' '); space > 0 {
 				cut, next = space, space+1
 			}
 			lines = append(lines, line[:cut])

@@ -1,0 +1,93 @@
+package glasses
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"glimpse/internal/glasses/clip"
+	"glimpse/internal/glasses/source"
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/rtmp"
+)
+
+// Options are those of the command "glimpse glasses".
+type Options struct {
+	Server string // of the cloud, for example http://localhost:8002
+	Token  string // core token of the wearer
+	Source string // an MP4 or FLV file; "" or "clip" is the built-in film
+	Prefer string // how to publish: "" or "rtmp"
+	Logger *slog.Logger
+}
+
+// Run is the command "glimpse glasses": it wears the glasses until ctx ends or
+// the wearer quits. What they show goes to stdout; the lines of stdin are what
+// the wearer does, and its end is only silence. Run does not wait for a read of
+// stdin that is under way, since nothing can interrupt a terminal: that read
+// ends with the next line. stdin may be nil.
+func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) error {
+	if o.Prefer != "" && o.Prefer != "rtmp" {
+		return fmt.Errorf("--prefer %s is not available: these glasses publish by rtmp", o.Prefer)
+	}
+	if o.Token == "" {
+		return errors.New("--token is needed; make one with: glimpse user token ID")
+	}
+	film, err := openFilm(o.Source)
+	if err != nil {
+		return err
+	}
+	defer film.Close()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	g, err := New(Config{Server: o.Server, Token: o.Token, Source: film, Publish: PublishRTMP}, stdout, o.Logger)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return g.Run(ctx, readLines(ctx, stdin))
+}
+
+func openFilm(name string) (*source.File, error) {
+	if name == "" || name == "clip" {
+		r := clip.Open()
+		return source.Read(r, r.Size())
+	}
+	return source.Open(name)
+}
+
+// readLines reads lines until r or ctx ends.
+func readLines(ctx context.Context, r io.Reader) <-chan string {
+	if r == nil {
+		return nil
+	}
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// PublishRTMP publishes to any RTMP server.
+func PublishRTMP(ctx context.Context, url string, tracks []*frame.Track, dial DialFunc) (Publisher, error) {
+	c, err := rtmp.Dial(ctx, url, rtmp.Options{Tracks: tracks, Dial: dial})
+	var refused *rtmp.RefusedError
+	if errors.As(err, &refused) {
+		return nil, fmt.Errorf("%w: %s %s", ErrRefused, refused.Code, refused.Description)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
