@@ -65,7 +65,7 @@ func (m *machine) onRetry() {
 		st.Glasses.Asked, st.Glasses.From, st.Glasses.SendAt = true, m.Serial+1, m.now
 		return
 	}
-	if busy := st.Glasses.Started.Add(m.Times.Silence); r.Done > 0 && !st.Glasses.Word.IsZero() && m.now.Before(busy) {
+	if busy := st.Glasses.Started.Add(m.Times.Silence); !st.Glasses.Word.IsZero() && m.now.Before(busy) {
 		r.At = busy
 		return
 	}

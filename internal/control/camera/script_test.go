@@ -243,6 +243,7 @@ func (p *player) event(line string, w []string) Event {
 
 func (p *player) device(line, word string) Event {
 	d := p.state.Device
+	d.NewPhone = false // said once
 	switch word {
 	case "ready":
 		d = Device{PhoneUp: true, GlassesConnected: true, HasCamera: true}
