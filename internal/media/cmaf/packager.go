@@ -118,6 +118,7 @@ func (p *Packager) Output(ctx context.Context, run *hub.Run) {
 	}()
 	if err := follow(ctx, run, m); err != nil {
 		log.Warn("the stream cannot be packaged for HLS", "error", err)
+		<-ctx.Done() // the empty store stands for the run until its end
 	}
 }
 
