@@ -15,5 +15,6 @@
 // that goroutine owns the connection's reader and writer. A player has a second
 // goroutine that reads what the peer says, a publisher one that waits for the
 // hub to let it go; both end before the connection's goroutine does. The only
-// lock is that of the gate which counts connections.
+// lock of the server is that of the gate which counts connections; a Client has
+// one around its writes. They never meet.
 package rtmp

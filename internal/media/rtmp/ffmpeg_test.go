@@ -14,14 +14,20 @@ func TestFFmpegPublishAndPlay(t *testing.T) {
 	for name, extra := range map[string][]string{
 		"plain":    {"-bf", "0"},
 		"b-frames": {"-tune", "film", "-preset", "veryfast", "-bf", "2"},
+		"rtmps":    {"-bf", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, Config{})
+			scheme, cfg := "rtmp:", Config{}
+			if name == "rtmps" {
+				scheme, cfg.TLS = "rtmps:", serverTLS(t)
+			}
+			r := newRig(t, cfg)
 			s := r.open("one", 0)
-			player := startFFmpeg(t, "-copyts", "-i", r.url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
+			url := func(name string) string { return strings.Replace(r.url(name), "rtmp:", scheme, 1) }
+			player := startFFmpeg(t, "-copyts", "-i", url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
 			until(t, "the player", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
-			_, stderr, ok := startFFmpeg(t, publishArgs(r.url("one-key"), 3, extra...)...).wait()
+			_, stderr, ok := startFFmpeg(t, publishArgs(url("one-key"), 3, extra...)...).wait()
 			if !ok {
 				t.Fatalf("publisher: %s", stderr)
 			}

@@ -109,6 +109,9 @@ func (w *mediaWriter) frame(f *frame.Frame) error {
 	if !w.started {
 		w.started, w.base = true, f.DTS
 	}
+	if f.DTS < w.base && !f.IsVideo() {
+		return nil // sound from before the first picture
+	}
 	ts := uint32(max(flv.Millis(f.DTS-w.base), 0)) // wraps after 49 days, as it should
 	if err := w.setTrack(f.Track, ts); err != nil {
 		return err

@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -162,15 +163,30 @@ func (l *failingListener) Accept() (net.Conn, error) {
 func (l *failingListener) Close() error   { return nil }
 func (l *failingListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A panic while serving ends that connection and is counted.
+// A panic while serving ends that connection, is logged and counted; the next
+// connection is served.
 func TestPanicEndsOneConnection(t *testing.T) {
-	s := newServer(Config{}.withDefaults(), nil, slog.New(slog.DiscardHandler), nil, defaultTimes())
-	func() {
-		defer s.recoverPanic()
-		panic("fault")
-	}()
-	if n := s.Stats().Panics; n != 1 {
-		t.Errorf("%d panics counted", n)
+	certs, faults := serverTLS(t), 1
+	r := newRig(t, Config{TLS: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if faults--; faults >= 0 {
+			panic("fault")
+		}
+		return &certs.Certificates[0], nil
+	}}})
+	r.panics = 1
+	r.open("one", 0)
+	url := strings.Replace(r.url("one-key"), "rtmp:", "rtmps:", 1)
+	o := Options{TLS: &tls.Config{InsecureSkipVerify: true}}
+	if _, err := Dial(t.Context(), url, o); err == nil {
+		t.Error("a connection that panicked was served")
+	}
+	c, err := Dial(t.Context(), url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	if !strings.Contains(r.logs.String(), "panic=fault") {
+		t.Error("the panic is not in the log")
 	}
 }
 
