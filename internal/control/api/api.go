@@ -69,8 +69,8 @@ type Server interface {
 	Ready() bool
 }
 
-// Tokens checks core tokens. An error means that the token is not valid, an
-// empty user without an error that it names nobody.
+// Tokens checks core tokens; a valid one makes its user. An error means that the
+// token is not valid, an empty user without an error that it names nobody.
 type Tokens interface {
 	CoreUser(token string) (user string, err error)
 }

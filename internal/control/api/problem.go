@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -138,15 +140,27 @@ var refusals = []struct {
 func refusal(log *slog.Logger, err error) *Problem {
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
-			return problem(r.status, r.code, err.Error())
+			return problem(r.status, r.code, sentence(err.Error()))
 		}
 	}
 	var said *session.Refusal
 	if errors.As(err, &said) {
 		return problem(refusalStatus(said.Code), said.Code, said.Text)
 	}
+	switch {
+	case errors.Is(err, context.Canceled): // the caller hung up and reads nothing
+		return problem(http.StatusServiceUnavailable, protocol.CodeInternal, "The call was given up.")
+	case errors.Is(err, context.DeadlineExceeded):
+		log.Warn("api call took too long", "err", err)
+		return problem(http.StatusGatewayTimeout, protocol.CodeTimeout, "It took too long (timeout).")
+	}
 	log.Error("api call failed", "err", err)
 	return problem(http.StatusInternalServerError, protocol.CodeInternal, "Something went wrong on the server; its log says what.")
+}
+
+// sentence makes an error's text one.
+func sentence(text string) string {
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // refusalStatus gives a session's refusal its HTTP status.

@@ -97,7 +97,8 @@ func (a *API) wearers(ctx context.Context) []Wearer {
 func (a *API) operateApp(ctx context.Context, in *wearerAppInput, start bool) (*appStateOutput, error) {
 	user, ok := a.deps.Users.Get(in.User)
 	if !ok {
-		return nil, refusal(a.log, auth.ErrUserUnknown)
+		return nil, problem(http.StatusNotFound, codeUserNotFound,
+			"The user is not known: their core token was not used yet. POST /api/v1/users adds them.")
 	}
 	if err := a.switchApp(ctx, user.ID, in.Package, baseOf(ctx), start); err != nil {
 		return nil, refusal(a.log, err)
