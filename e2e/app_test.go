@@ -89,7 +89,7 @@ func (a *app) wait(what string, fits func(event) bool) event {
 func (a *app) send(cmd string, args ...any) int {
 	a.t.Helper()
 	a.next++
-	b, err := json.Marshal(map[string]any{"id": a.next, "cmd": cmd, "args": args})
+	b, err := json.Marshal(map[string]any{"id": a.next, "cmd": cmd, "args": append([]any{}, args...)})
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func direct(t *testing.T, a, b *app, w *wearer) {
 	t.Helper()
 	port := freePort(t)
 	url := fmt.Sprintf("rtmp://127.0.0.1:%d/live/wirekey", port)
-	sink := start(t, "ffmpeg listener", nil, "ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "warning", "-listen", "1",
+	sink := start(t, "ffmpeg listener", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-listen", "1",
 		"-i", url, "-c", "copy", "-f", "null", "-progress", "pipe:1", "-")
 	eventually(t, "ffmpeg listens", func() bool { return listening(port) })
 	a.mark()

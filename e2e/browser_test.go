@@ -44,7 +44,7 @@ func (b *browser) try(out any, cmd string, args ...any) string {
 	b.t.Helper()
 	b.next++
 	id := b.next
-	line, err := json.Marshal(map[string]any{"id": id, "cmd": cmd, "args": args})
+	line, err := json.Marshal(map[string]any{"id": id, "cmd": cmd, "args": append([]any{}, args...)})
 	if err != nil {
 		b.t.Fatal(err)
 	}

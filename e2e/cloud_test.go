@@ -92,7 +92,7 @@ func start(t *testing.T, name string, env []string, argv ...string) *process {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("--- %s said:\n%s", name, p.tail(60))
+			t.Logf("--- %s said:\n%s", name, p.tail(25))
 		}
 	})
 	return p
@@ -113,7 +113,11 @@ func (p *process) stop() {
 func (p *process) tail(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(p.lines[max(0, len(p.lines)-n):], "\n")
+	var b strings.Builder
+	for _, l := range p.lines[max(0, len(p.lines)-n):] {
+		fmt.Fprintf(&b, "%.300s\n", l)
+	}
+	return b.String()
 }
 
 // waitLine returns the submatches of the first line, from number `from` on,
