@@ -1,9 +1,7 @@
 package camera
 
 import (
-	"net/url"
 	"slices"
-	"strings"
 
 	"glimpse/protocol"
 )
@@ -83,28 +81,4 @@ func (m *machine) tellDirect(h *Hold, s protocol.DirectStatus) {
 	}
 	s.StreamID, s.AppID = m.Stream.ID, h.App
 	m.tell(h.App, TellDirect{App: h.App, Status: s})
-}
-
-// maxURL bounds a target's URL, in bytes.
-const maxURL = 2048
-
-// checkURL says what is wrong with a stranger's URL called name. The text does
-// not repeat the URL, which may contain a stream key.
-func checkURL(raw, name string, schemes ...string) (protocol.Code, string) {
-	if raw == "" {
-		return protocol.CodeInvalidURL, "Invalid URL: " + name + " is required"
-	}
-	if len(raw) > maxURL {
-		return protocol.CodeInvalidURL, "Invalid URL: " + name + " is too long"
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return protocol.CodeInvalidURL, "Invalid URL: " + name + " cannot be read"
-	case !slices.Contains(schemes, strings.ToLower(u.Scheme)):
-		return protocol.CodeInvalidURL, "Invalid URL: " + name + " must start with " + strings.Join(schemes, "://, ") + "://"
-	case u.Hostname() == "":
-		return protocol.CodeInvalidURL, "Invalid URL: " + name + " has no host"
-	}
-	return "", ""
 }
