@@ -151,13 +151,16 @@ func (l *AppLink) updateSubscriptions(m *protocol.Subscriptions) {
 		})
 	}
 	a.spelling.learn(subscribedDialect(subs), evidenceSubscription)
+	s.memory.dirty = true
 	s.sendMissed(a) // an app that never names a dialect gets the old one
 	s.subscriptionsChanged()
 }
 
 // release notes that the app gives its session to another process or cloud; it
 // closes the socket itself.
-func (l *AppLink) release(*protocol.Envelope) { l.app.released = true }
+func (l *AppLink) release(*protocol.Envelope) {
+	l.app.released, l.session.memory.dirty = true, true
+}
 
 // pong answers a ping; never sent otherwise, since old SDKs do not know it.
 func (l *AppLink) pong(*protocol.Envelope) {

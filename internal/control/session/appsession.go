@@ -62,6 +62,7 @@ func (s *Session) startApp(app apps.App, id string, done func(error)) {
 	if a == nil {
 		a = &appSession{app: app, id: id, state: appAway}
 		s.apps[app.Package] = a
+		s.memory.dirty = true
 		s.needed()
 	}
 	if done != nil {
@@ -272,6 +273,7 @@ func (s *Session) forget(a *appSession) {
 		a.link = nil
 	}
 	delete(s.apps, a.app.Package)
+	s.memory.dirty = true
 	s.appsChanged()
 	s.subscriptionsChanged()
 	s.needed()

@@ -89,6 +89,8 @@ type Deps struct {
 	Apps     Apps
 	Webhooks Webhooks
 	Streams  Streams
+	// Store keeps what survives a restart; nil means that nothing does.
+	Store Store
 }
 
 // address is where the world reaches this server, as one wearer sees it.
@@ -105,6 +107,7 @@ func (s *Session) setBase(base string, phone bool) {
 	} else if s.base.phone && !phone {
 		return
 	}
+	s.memory.dirty = true
 	s.base = address{base: strings.TrimSuffix(base, "/"), phone: phone || s.base.phone}
 }
 

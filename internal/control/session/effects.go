@@ -11,7 +11,7 @@ import (
 // step lets the camera decide on an event and does what it says, in order.
 func (s *Session) step(event camera.Event) {
 	next, effects := camera.Step(s.camera, event, time.Now())
-	s.camera = next
+	s.camera, s.memory.dirty = next, true
 	var failed []camera.Event // told to the camera after this step's effects
 	for _, effect := range effects {
 		if open, ok := effect.(camera.OpenIngest); ok {

@@ -47,6 +47,9 @@ type Registry struct {
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // one per running session
+	saver  *saver         // nil without a store
+	saving sync.WaitGroup // the saver's goroutine
+	saved  context.CancelFunc
 
 	mu       sync.Mutex
 	sessions map[string]*Session // by user
@@ -63,16 +66,22 @@ type binding struct {
 // New returns a registry without sessions. Zero fields of cfg mean the defaults.
 func New(deps Deps, cfg Config, log *slog.Logger) *Registry {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Registry{
-		deps: deps, cfg: cfg.withDefaults(), log: log, ctx: ctx, cancel: cancel,
+	r := &Registry{
+		deps: deps, cfg: cfg.withDefaults(), log: log, ctx: ctx, cancel: cancel, saved: func() {},
 		sessions: make(map[string]*Session), apps: make(map[string]binding),
 	}
+	if deps.Store != nil {
+		saving, done := context.WithCancel(context.Background())
+		r.saver, r.saved = newSaver(deps.Store, log), done
+		r.saving.Go(func() { r.saver.run(saving) })
+	}
+	return r
 }
 
 // Close ends every session as a restart of the server does: all sockets are
 // closed with 1012 and nobody is told that anything stopped, so that apps and
 // glasses come back to the next process. It waits until every session and its
-// work have ended, and is idempotent.
+// work have ended and the store has what survives; it is idempotent.
 func (r *Registry) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -86,6 +95,8 @@ func (r *Registry) Close() {
 	}
 	r.cancel()
 	r.wg.Wait()
+	r.saved()
+	r.saving.Wait()
 }
 
 // get returns the user's session, making it when there is none.

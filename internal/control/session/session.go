@@ -25,7 +25,7 @@ type Session struct {
 	ctx   context.Context // ends when the session is disposed of
 	stop  context.CancelFunc
 	work  sync.WaitGroup // webhooks under way
-	timer *time.Timer    // fires at armed
+	timer alarm
 	media *mediaBox
 
 	// Owned by the loop.
@@ -36,10 +36,16 @@ type Session struct {
 	apps    map[string]*appSession // by package; a stopped app is not in it
 	retired []retired
 	base    address
-	mic     string    // what the phone was last told to listen for
-	armed   time.Time // the deadline that the timer is set to
+	mic     string // what the phone was last told to listen for
+	memory  memory
 	until   time.Time // the session ends then; zero while it is needed
 	ending  bool
+}
+
+// alarm is the session's one timer.
+type alarm struct {
+	*time.Timer
+	at time.Time // what it is set to; the loop's
 }
 
 // retired is an app socket that a newer one superseded. The app closes it
@@ -58,8 +64,7 @@ func newSession(r *Registry, user string) *Session {
 		ingests: make(map[string]Ingest), apps: make(map[string]*appSession),
 		until: time.Now().Add(r.cfg.PhoneGrace), // in case nobody ever comes
 	}
-	s.armed = s.until
-	s.timer = time.AfterFunc(r.cfg.PhoneGrace, s.wake)
+	s.timer = alarm{time.AfterFunc(r.cfg.PhoneGrace, s.wake), s.until}
 	return s
 }
 
@@ -75,6 +80,9 @@ func (s *Session) run() {
 	}
 	for _, a := range s.apps {
 		a.answer(endedMeanwhile())
+	}
+	if s.memory.last != nil && !s.memory.keep {
+		s.reg.saver.put(s.user, nil)
 	}
 	s.work.Wait()
 	s.log.Info("session ended")
@@ -138,7 +146,7 @@ func (s *Session) hangUp(code int, reason string) {
 // restarting is how a session ends when the server does: everybody will come
 // back to the next process, so nobody is told that anything stopped.
 func (s *Session) restarting() {
-	s.ending = true
+	s.ending, s.memory.keep = true, true
 	s.hangUp(closeRestart, "server restarting")
 	s.stop()
 }
@@ -154,6 +162,7 @@ func (s *Session) settle() {
 	if s.ctx.Err() != nil {
 		return
 	}
+	s.remember()
 	next := earliest(s.until, camera.Next(s.camera))
 	for _, a := range s.apps {
 		next = earliest(next, a.deadline)
@@ -161,10 +170,10 @@ func (s *Session) settle() {
 	for _, old := range s.retired {
 		next = earliest(next, old.at)
 	}
-	if next.Equal(s.armed) {
+	if next.Equal(s.timer.at) {
 		return // set already, or fired and on its way
 	}
-	s.armed = next
+	s.timer.at = next
 	if next.IsZero() {
 		s.timer.Stop()
 		return
@@ -182,7 +191,7 @@ func earliest(a, b time.Time) time.Time {
 
 // tick does what is due. It comes from the timer alone.
 func (s *Session) tick() {
-	s.armed = time.Time{} // the timer has fired
+	s.timer.at = time.Time{} // it has fired
 	now := time.Now()
 	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
 	if due(camera.Next(s.camera)) {

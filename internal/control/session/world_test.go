@@ -213,7 +213,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			},
 		}
 		w.reg = New(Deps{Apps: w.apps, Webhooks: w.hooks, Streams: w.streams}, Config{}, slog.New(slog.DiscardHandler))
-		defer w.reg.Close()
+		defer func() { w.reg.Close() }() // the last one, after a restart
 		test(t, w)
 	})
 }

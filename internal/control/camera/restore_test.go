@@ -1,0 +1,76 @@
+package camera
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"glimpse/protocol"
+)
+
+// restored is a state after a restart of the process at the moment now.
+func restored(t *testing.T, s State, now time.Time) State {
+	t.Helper()
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back State
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	return Restore(back, DefaultTimes(), now)
+}
+
+func TestRestore(t *testing.T) {
+	now := t0.Add(time.Hour)
+	back := Device{PhoneUp: true, GlassesConnected: true, HasCamera: true}
+
+	s := restored(t, live(), now)
+	if !s.Stream.Interrupted() || len(s.Away) != 2 || !s.PhoneLost.Equal(now) {
+		t.Errorf("live: %+v, away %v", s.Stream, s.Away)
+	}
+	if Next(s).IsZero() {
+		t.Error("a restored stream waits for ever")
+	}
+	s, effects := Step(s, back, now.Add(time.Second))
+	for _, e := range effects {
+		if _, again := e.(StartGlasses); again {
+			t.Error("glasses that may still publish were started again at once")
+		}
+	}
+	s, effects = Step(s, AppBack{App: "com.a", SameProcess: true}, now.Add(2*time.Second))
+	if len(effects) == 0 {
+		t.Error("the same process is told nothing")
+	}
+	if s, _ = Step(s, MediaLive{StreamID: "m1"}, now.Add(3*time.Second)); s.Stream == nil || !s.Stream.Flowing {
+		t.Errorf("media is back: %+v", s.Stream)
+	}
+
+	s, _ = Step(ready(), StartDirect{App: "com.a", IDs: IDs{StreamID: "d1"}, URL: "rtmp://h/live/k", Permitted: true, Running: true}, t0)
+	s = restored(t, s, now)
+	if h := s.Stream.Holds[0]; !h.Deadline.Equal(now.Add(DefaultTimes().StartDeadline)) {
+		t.Errorf("a pending start has the deadline %v", h.Deadline)
+	}
+	s, _ = Step(s, back, now)
+	for i := 0; s.Stream != nil && i < 20; i++ { // nobody answers
+		due := Next(s)
+		s, effects = Step(s, Tick{}, due)
+	}
+	if s.Stream != nil {
+		t.Error("a restored start without an answer never ends")
+	}
+	var ended bool
+	for _, e := range effects {
+		if n, ok := e.(Note); ok && n.What == HoldEnded && n.Status != protocol.StatusStopped {
+			ended = true
+		}
+	}
+	if !ended {
+		t.Errorf("the hold ended with %v", effects)
+	}
+
+	if s := restored(t, ready(), now); s.Stream != nil || !Next(s).IsZero() {
+		t.Error("a free camera has something to do")
+	}
+}

@@ -1,0 +1,222 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"glimpse/internal/control/camera"
+	"glimpse/internal/control/store"
+)
+
+// Record is what survives of a wearer's session when the process ends, however
+// it ends (CONTROL.md "What survives kill -9"). It holds stream keys.
+type Record struct {
+	Base   string       `json:"base"` // address under which the phone reached us
+	Apps   []AppRecord  `json:"apps"` // that are meant to run, ordered
+	Camera camera.State `json:"camera"`
+}
+
+// AppRecord is an app of a Record.
+type AppRecord struct {
+	Package string `json:"package"`
+	Dialect int    `json:"dialect,omitempty"`
+	From    int    `json:"from,omitempty"` // the evidence for the dialect
+}
+
+// Store keeps records by user, as *store.Bucket[Record] does.
+type Store interface {
+	Put(ctx context.Context, user string, r Record) error
+	Delete(ctx context.Context, user string) error
+	All(ctx context.Context) ([]store.Item[Record], error)
+}
+
+// Restore brings back the sessions of the last process. Call it once, before
+// the first socket is accepted: then keys are valid and URLs answer again, and
+// apps and phones have their usual time to come back. Records that cannot be
+// read are left out and named in the error, which comes beside the rest.
+func (r *Registry) Restore(ctx context.Context) error {
+	if r.deps.Store == nil {
+		return nil
+	}
+	items, err := r.deps.Store.All(ctx)
+	if err != nil {
+		err = fmt.Errorf("read sessions: %w", err)
+	}
+	for _, item := range items {
+		user, record := item.ID, item.Value
+		var found []*appSession
+		for _, rec := range record.Apps {
+			app, known := r.deps.Apps.App(rec.Package)
+			id, taken := r.bind(user, rec.Package)
+			if known && taken == nil {
+				found = append(found, &appSession{
+					app: app, id: id, spelling: spelling{dialect(rec.Dialect), evidence(rec.From)},
+				})
+			}
+		}
+		_, failed := r.with(ctx, user, func(s *Session) error {
+			s.restore(&record, found)
+			return nil
+		})
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("restore session: %w", failed))
+		}
+	}
+	return err
+}
+
+// restore makes a new session the successor of a recorded one.
+func (s *Session) restore(r *Record, found []*appSession) {
+	now := time.Now()
+	s.base = address{base: r.Base, phone: true}
+	s.until = now.Add(s.reg.cfg.PhoneGrace)
+	for _, a := range found { // the same process may come back by itself first
+		a.state, a.deadline = appAway, now.Add(s.reg.cfg.AppHold)
+		s.apps[a.app.Package] = a
+	}
+	s.camera = camera.Restore(r.Camera, s.reg.cfg.Camera, now)
+	s.memory.dirty = true
+	stream := s.camera.Stream
+	if stream == nil {
+		return
+	}
+	s.log.Info("stream restored", "stream", stream.ID, "kind", stream.Kind.String())
+	if stream.Kind == camera.Managed {
+		ids := camera.IDs{StreamID: stream.ID, IngestKey: stream.IngestKey, PlaybackID: stream.PlaybackID}
+		if err := s.openIngest(ids); err != nil {
+			s.log.Error("ingest cannot be opened", "stream", stream.ID, "error", err)
+			s.step(camera.IngestFailed{StreamID: stream.ID, Reason: "ingest unavailable"})
+			return
+		}
+	}
+	for _, hold := range stream.Holds {
+		if s.apps[hold.App] == nil { // removed meanwhile
+			s.step(camera.AppLeft{App: hold.App})
+		}
+	}
+}
+
+// memory is what the store was last given of a session.
+type memory struct {
+	last  []byte // JSON of the record; nil for none
+	dirty bool   // something that is recorded may have changed
+	keep  bool   // the record outlives the session
+}
+
+// remember gives the store the session's record when it has changed.
+func (s *Session) remember() {
+	if !s.memory.dirty || s.reg.saver == nil {
+		return
+	}
+	s.memory.dirty = false
+	record := s.record()
+	var now []byte
+	if record != nil {
+		now = s.encode(record)
+	}
+	if bytes.Equal(now, s.memory.last) {
+		return
+	}
+	s.memory.last = now
+	s.reg.saver.put(s.user, record)
+}
+
+// record is what survives of the session now, nil for nothing.
+func (s *Session) record() *Record {
+	record := &Record{Base: s.base.base, Camera: s.camera}
+	for pkg, a := range s.apps {
+		if a.state == appStopping || a.released {
+			continue
+		}
+		record.Apps = append(record.Apps, AppRecord{
+			Package: pkg, Dialect: int(a.spelling.dialect), From: int(a.spelling.from),
+		})
+	}
+	if len(record.Apps) == 0 && s.camera.Stream == nil {
+		return nil
+	}
+	slices.SortFunc(record.Apps, func(a, b AppRecord) int { return strings.Compare(a.Package, b.Package) })
+	return record
+}
+
+// saver writes records behind the sessions: in the order in which users first
+// changed, the newest record of each, one at a time.
+type saver struct {
+	store Store
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	pending map[string]*Record // nil means delete
+	order   []string
+	wake    chan struct{} // capacity 1
+}
+
+const storeTimeout = 5 * time.Second // of one write
+
+func newSaver(to Store, log *slog.Logger) *saver {
+	return &saver{store: to, log: log, pending: make(map[string]*Record), wake: make(chan struct{}, 1)}
+}
+
+// put hands over a record, which must not change afterwards. It never waits.
+func (w *saver) put(user string, record *Record) {
+	w.mu.Lock()
+	if _, waits := w.pending[user]; !waits {
+		w.order = append(w.order, user)
+	}
+	w.pending[user] = record
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until ctx ends and then what is left.
+func (w *saver) run(ctx context.Context) {
+	for {
+		select {
+		case <-w.wake:
+			w.flush()
+		case <-ctx.Done():
+			w.flush()
+			return
+		}
+	}
+}
+
+func (w *saver) flush() {
+	for {
+		w.mu.Lock()
+		if len(w.order) == 0 {
+			w.mu.Unlock()
+			return
+		}
+		user := w.order[0]
+		w.order = w.order[1:]
+		record := w.pending[user]
+		delete(w.pending, user)
+		w.mu.Unlock()
+		if err := w.write(user, record); err != nil {
+			w.log.Error("session cannot be stored, a restart would lose it", "user", user, "error", err)
+		}
+	}
+}
+
+func (w *saver) write(user string, record *Record) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if record != nil {
+		return w.store.Put(ctx, user, *record)
+	}
+	if err := w.store.Delete(ctx, user); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"glimpse/internal/control/store"
+)
+
+// remembering gives the world a store and returns a function that replaces the
+// registry by its successor, as a restart of the process does.
+func (w *world) remembering() (restart func(kill bool)) {
+	w.t.Helper()
+	backend := store.NewMemory()
+	w.t.Cleanup(backend.Close)
+	bucket, err := store.Open[Record](w.ctx, backend, "sessions")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var alive *mortalStore
+	next := func() {
+		alive = &mortalStore{Store: bucket}
+		w.reg = New(Deps{Apps: w.apps, Webhooks: w.hooks, Streams: w.streams, Store: alive}, Config{}, slog.New(slog.DiscardHandler))
+		if err := w.reg.Restore(w.ctx); err != nil {
+			w.t.Error(err)
+		}
+		synctest.Wait()
+	}
+	w.reg.Close()
+	next()
+	return func(kill bool) {
+		synctest.Wait()
+		if kill { // the old process comes to nothing from now on
+			alive.dead.Store(true)
+		}
+		w.reg.Close()
+		clear(w.streams.open)
+		next()
+	}
+}
+
+// mortalStore is a store as one process sees it; a dead one writes no more.
+type mortalStore struct {
+	Store
+	dead atomic.Bool
+}
+
+func (m *mortalStore) Put(ctx context.Context, user string, r Record) error {
+	if m.dead.Load() {
+		return nil
+	}
+	return m.Store.Put(ctx, user, r)
+}
+
+func (m *mortalStore) Delete(ctx context.Context, user string) error {
+	if m.dead.Load() {
+		return nil
+	}
+	return m.Store.Delete(ctx, user)
+}
+
+// B44: after a restart of ours everything is as it was: the same stream with the
+// same key and URLs, the apps without an onStop, each told where it stands.
+func TestRestartKeepsEverything(t *testing.T) {
+	for name, kill := range map[string]bool{"SIGTERM": false, "kill -9": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				restart := w.remembering()
+				phone, _ := w.phone()
+				app, socket := w.run(phone, "com.x.app", false)
+				w.run(phone, "com.x.other", false)
+				w.say(phone, `{"type":"stop_app","packageName":"com.x.other"}`)
+				w.say(app, `{"type":"subscription_update","subscriptions":["stream_status"]}`, `{"type":"managed_stream_request"}`)
+				before := w.streams.only(t)
+				w.say(phone, `{"type":"stream_status","streamId":"`+before.StreamID+`","status":"streaming"}`)
+				before.Notify(MediaEvent{State: MediaLive})
+				synctest.Wait()
+				starts, stops := w.hooks.counts()
+
+				restart(kill)
+				after := w.streams.only(t) // before anybody has come back
+				if after.StreamID != before.StreamID || after.IngestKey != before.IngestKey || after.PlaybackID != before.PlaybackID {
+					t.Errorf("the stream has other ids")
+				}
+				if got := w.reg.RunningApps(w.ctx, wearer); !slices.Equal(got, []string{"com.x.app"}) {
+					t.Errorf("running %v", got)
+				}
+				time.Sleep(2 * time.Second)
+				_, socket = w.connect("com.x.app", false)
+				if s := last(t, socket, "managed_stream_status"); s.str("streamId") != before.StreamID || s.str("hlsUrl") == "" {
+					t.Errorf("the app is told %v", s)
+				}
+				phone, glasses := w.phone()
+				if slices.Contains(glasses.types(), "stop_stream") {
+					t.Error("the glasses were told to stop")
+				}
+				after.Notify(MediaEvent{State: MediaLive})
+				synctest.Wait()
+				if s := last(t, socket, "managed_stream_status"); s.str("status") != "active" {
+					t.Errorf("with media the app is told %v", s)
+				}
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				last(t, glasses, "keep_stream_alive")
+				if a, b := w.hooks.counts(); a != starts || b != stops {
+					t.Errorf("webhooks: %d starts and %d stops since the restart", a-starts, b-stops)
+				}
+				_ = phone
+			})
+		})
+	}
+}
+
+// Apps that do not come back by themselves within 8 s are asked to; a wearer who
+// does not come back is over after the usual grace, also in the store.
+func TestRestartWithoutReturn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		restart := w.remembering()
+		phone, _ := w.phone()
+		w.run(phone, "com.x.app", false)
+		restart(false)
+		time.Sleep(7 * time.Second)
+		if starts, _ := w.hooks.counts(); starts != 1 {
+			t.Errorf("%d session requests within the hold", starts)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if starts, _ := w.hooks.counts(); starts != 2 {
+			t.Errorf("%d session requests after the hold", starts)
+		}
+		w.connect("com.x.app", false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if w.reg.lookup(wearer) != nil {
+			t.Error("the session outlived its grace")
+		}
+		restart(false)
+		if w.reg.lookup(wearer) != nil {
+			t.Error("an ended session was restored")
+		}
+	})
+}
+
+// What the wearer stopped, or an app gave away, stays stopped.
+func TestRestartForgetsStoppedApps(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		restart := w.remembering()
+		phone, _ := w.phone()
+		w.run(phone, "com.x.app", false)
+		other, _ := w.run(phone, "com.x.other", true)
+		w.say(phone, `{"type":"stop_app","packageName":"com.x.app"}`)
+		w.say(other, `{"type":"ownership_release","reason":"clean_shutdown"}`)
+		restart(true)
+		if w.reg.lookup(wearer) != nil {
+			t.Errorf("running %v", w.reg.RunningApps(w.ctx, wearer))
+		}
+	})
+}
