@@ -22,16 +22,13 @@ const form = el('form', { className: 'card make', onsubmit: make },
 
 async function begin() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  let refused = '';
   if (token) {
     history.replaceState(null, '', location.pathname); // one use only: keep it out of the history
-    try {
-      await api('POST', '/login', { token });
-    } catch (err) {
-      return askLogin(err.message);
-    }
+    await api('POST', '/login', { token }).catch((err) => { refused = err.message; });
   }
   page.replaceChildren(el('div', { className: 'card centre soft', textContent: 'Loading…' }));
-  refresh();
+  refresh(refused); // an old link still opens the page for who is logged in
 }
 
 function askLogin(message = '') {
@@ -61,14 +58,15 @@ function askLogin(message = '') {
   field.focus();
 }
 
-// refresh loads the list, now and every 3 s while somebody looks.
-async function refresh() {
+// refresh loads the list, now and every 3 s while somebody looks. message says
+// why the login asks again, if it does.
+async function refresh(message = '') {
   clearTimeout(timer);
   try {
     draw((await api('GET', '/streams')).streams);
     setText(trouble, '');
   } catch (err) {
-    if (err.status === 401 || err.status === 403) return askLogin();
+    if (err.status === 401 || err.status === 403) return askLogin(message);
     if (!trouble.isConnected) page.replaceChildren(trouble);
     setText(trouble, `${err.message} Trying again…`);
   }

@@ -28,7 +28,7 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
   const silent = el('span', { className: 'silent', hidden: true });
   const figures = { latency: el('dd'), viewers: el('dd'), protocol: el('dd'), picture: el('dd') };
   const facts = el('dl', { className: 'facts' },
-    fact('Latency', figures.latency), fact('Viewers', figures.viewers),
+    fact('Latency', figures.latency, 'From the picture’s arrival at the server to your screen'), fact('Viewers', figures.viewers),
     fact('Playing by', figures.protocol), fact('Picture', figures.picture));
   const stage = el('div', { className: 'stage' }, video, notice, badge);
   const controls = el('div', { className: 'controls' }, sound, silent, full, facts);
@@ -87,15 +87,14 @@ function duration(ms) {
   return ms < 995 ? `${Math.round(ms / 10) * 10 || 10} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-function fact(name, value) {
-  return el('div', {}, el('dt', { textContent: name }), value);
+function fact(name, value, title = '') {
+  return el('div', { title }, el('dt', { textContent: name }), value);
 }
 
-// noSound says why there is none to switch on, or ''.
+// noSound says why a live stream has none to switch on, or ''.
 function noSound(status, kind) {
-  const sound = status?.sound;
-  if (!sound) return '';
-  if (sound === 'none') return 'No sound';
+  if (status?.state !== 'live') return '';
+  if (status.sound === 'none') return 'No sound';
   if (status.soundProblem && kind === 'webrtc') return `No sound: ${status.soundProblem}`;
   return '';
 }

@@ -1,7 +1,7 @@
 // One stream in the operator's list.
 import { el, setText, show } from './dom.js';
 
-const states = { live: 'Live', interrupted: 'Reconnecting', idle: 'Idle' };
+const states = { live: 'live', interrupted: 'reconnecting', idle: 'idle' };
 
 // StreamRow shows a stream and keeps its element, so that an open list of
 // addresses stays open while figures change.
@@ -11,6 +11,7 @@ export class StreamRow {
     this.state = el('span', { className: 'state' });
     this.viewers = el('span');
     this.figures = el('span');
+    this.id = el('code', { title: 'Stream id' });
     this.image = el('img', { alt: '', hidden: true, onerror: () => this.picture(false), onload: () => this.picture(true) });
     this.noImage = el('span', { textContent: 'No picture' });
     this.watch = el('button', { type: 'button', textContent: 'Watch', onclick: () => onwatch(this.stream) });
@@ -20,7 +21,7 @@ export class StreamRow {
     this.details = el('details', {}, el('summary', { textContent: 'Addresses' }), this.urls);
     this.element = el('li', { className: 'card stream' },
       el('div', { className: 'thumb' }, this.image, this.noImage),
-      el('div', {}, this.title, el('p', { className: 'meta' }, this.state, this.viewers, this.figures)),
+      el('div', {}, this.title, el('p', { className: 'meta' }, this.state, this.viewers, this.figures, this.id)),
       el('div', { className: 'actions' }, this.watch, this.page, this.end),
       this.details);
   }
@@ -33,6 +34,8 @@ export class StreamRow {
     const viewers = Object.values(s.stats?.viewers ?? {}).reduce((a, b) => a + b, 0);
     setText(this.viewers, `${viewers} ${viewers === 1 ? 'viewer' : 'viewers'}`);
     setText(this.figures, figures(s));
+    setText(this.id, s.id);
+    show(this.figures, this.figures.textContent !== '');
     setText(this.end, s.kind === 'standing' ? 'Delete' : 'End');
     show(this.end, !s.read_only);
     this.page.href = new URL(s.playback.page).pathname;

@@ -34,13 +34,15 @@ export class Whep {
     const offer = await pc.createOffer();
     await pc.setLocalDescription({ type: 'offer', sdp: withStereo(offer.sdp) });
     // Candidates of ours are of no use: the server has a public address and waits for our checks.
+    const late = setTimeout(() => this.abort.abort(), 5000);
     const res = await fetch(this.url, {
       method: 'POST',
       headers: { 'Content-Type': 'application/sdp' },
       body: pc.localDescription.sdp,
-      signal: AbortSignal.any([this.abort.signal, AbortSignal.timeout(5000)]),
+      signal: this.abort.signal,
     });
     const text = await res.text();
+    clearTimeout(late);
     if (res.status !== 201) throw new WhepError(res.status, why(text));
     const location = res.headers.get('Location');
     if (location) this.resource = new URL(location, res.url);

@@ -89,6 +89,10 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// Pages run no inline script; the player may be embedded anywhere, the operator's
+// page nowhere.
+//
+// B22
 func TestPolicy(t *testing.T) {
 	_, mux := handler(t)
 	for url, ancestors := range map[string]string{"/": "'none'", "/live/known": "*", "/live/unknown": "*"} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -19,7 +20,31 @@ import (
 	"glimpse/internal/media/frame"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv("TRANSCODE_PARENT"); path != "" {
+		parent(path)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// parent is a server that starts a child, from a thread that then ends, and
+// waits to be killed.
+func parent(ffmpeg string) {
+	tc := New(Config{Path: ffmpeg}, slog.New(slog.DiscardHandler))
+	started := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // not unlocked: its thread ends with it
+		if _, err := tc.start(context.Background(), job{}); err != nil {
+			panic(err)
+		}
+		close(started)
+	}()
+	<-started
+	os.Stdout.WriteString("started\n")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	select {}
+}
 
 func newTranscoder(t *testing.T, cfg Config) *Transcoder {
 	t.Helper()

@@ -41,6 +41,8 @@ func get(tc *Transcoder, s *hub.Stream) *http.Response {
 
 // Many askers share one child per key frame; the picture is a JPEG of the
 // stream's own shape.
+//
+// B23
 func TestThumbnailIsShared(t *testing.T) {
 	count := t.TempDir() + "/count"
 	tc := newTranscoder(t, Config{Path: script(t, `echo x >>"`+count+`"; exec ffmpeg "$@"`)})

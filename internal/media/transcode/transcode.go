@@ -15,7 +15,7 @@ import (
 
 // The errors of the package. Their texts are safe to show to anyone.
 var (
-	ErrMissing = errors.New("ffmpeg is not installed: no sound by WebRTC and no thumbnails")
+	ErrMissing = errors.New("ffmpeg is not installed (apt install ffmpeg, brew install ffmpeg): no sound by WebRTC, no thumbnails")
 	ErrBusy    = errors.New("too many ffmpeg processes are running")
 	ErrClosed  = errors.New("the transcoder is closed")
 	// ErrNotLive is Thumbnail's answer for a stream without a picture.
