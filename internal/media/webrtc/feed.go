@@ -80,7 +80,13 @@ func newFeed(s *Server, run *hub.Run) *feed {
 
 // follow reads the run and fills the history until ctx ends or the run is over.
 // It returns why the viewers must go.
-func (f *feed) follow(ctx context.Context) error {
+func (f *feed) follow(ctx context.Context) (why error) {
+	defer func() {
+		if fault := recover(); fault != nil { // ends this feed only
+			f.server.fault(fault)
+			why = &refusal{500, "INTERNAL", "WebRTC playback of this stream failed."}
+		}
+	}()
 	rd := f.run.Subscribe(hub.ReaderOptions{PictureWake: true})
 	defer rd.Close()
 	var frames []*frame.Frame

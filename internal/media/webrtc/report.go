@@ -62,7 +62,10 @@ func (f *feedback) nack(pairs []rtcp.NackPair) {
 // feedback handles an RTCP datagram. For the socket's reader alone, whose batch
 // b is.
 func (v *viewer) feedback(data []byte, b *batch, now time.Time) {
-	plain, err := v.keys.open.DecryptRTCP(nil, data, nil)
+	v.mu.Lock()
+	open := v.keys.open // which only this goroutine uses
+	v.mu.Unlock()
+	plain, err := open.DecryptRTCP(nil, data, nil)
 	if err != nil {
 		v.stats.dropForged.Add(1)
 		return

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -140,8 +141,21 @@ func (s *Server) spawn(task func()) bool {
 	if s.ctx.Err() != nil {
 		return false
 	}
-	s.tasks.Go(task)
+	s.tasks.Go(func() {
+		defer func() {
+			if fault := recover(); fault != nil {
+				s.fault(fault)
+			}
+		}()
+		task()
+	})
 	return true
+}
+
+// fault records a panic that was contained.
+func (s *Server) fault(what any) {
+	s.stats.dropPanic.Add(1)
+	s.log.Error("panic in webrtc", "panic", what, "stack", string(debug.Stack()))
 }
 
 // read is the socket's one reader.
@@ -169,8 +183,7 @@ func (s *Server) datagram(b []byte, from path, scratch *batch, now time.Time) {
 	var at *session
 	defer func() {
 		if fault := recover(); fault != nil {
-			s.stats.dropPanic.Add(1)
-			s.log.Error("panic in a webrtc session", "panic", fault)
+			s.fault(fault)
 			if at != nil {
 				s.drop(at, "internal error")
 			}

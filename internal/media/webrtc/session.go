@@ -176,6 +176,8 @@ func (s *session) expired(now time.Time) string {
 		return "did not connect"
 	case s.viewer != nil && now.Sub(s.checked) >= idleAfter:
 		return "no checks for 30 s"
+	case s.viewer != nil && s.viewer.over():
+		return "internal error"
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ type viewer struct {
 	mu        sync.Mutex
 	keys      *keys
 	to        destination
-	closed    bool
+	closed    bool // the session ends at the next sweep, if it has not
 	video     cursor
 	audio     cursor
 	rtxSeq    uint16
@@ -127,12 +127,26 @@ func (v *viewer) close() {
 	v.closed = true
 }
 
+// over reports whether the viewer was closed, or cannot go on.
+func (v *viewer) over() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.closed
+}
+
 // pump sends the viewer's next turn: its report when due, sound first, then at
 // most maxTurn packets of video. It says whether there is more to send at once,
 // or after how long.
 func (v *viewer) pump(b *batch, now time.Time) (more bool, wait time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	defer func() {
+		if fault := recover(); fault != nil { // ends this viewer only
+			v.closed = true
+			v.feed.server.fault(fault)
+			more, wait = false, 0
+		}
+	}()
 	if v.closed {
 		return false, 0
 	}
