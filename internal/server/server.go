@@ -140,10 +140,17 @@ func (s *Server) buildControl(ctx context.Context) error {
 	}
 	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints}
 	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
+	records, err := store.Open[session.Record](ctx, c.store, "sessions")
+	if err != nil {
+		return err
+	}
 	deps := session.Deps{
-		Apps: c.apps, Streams: c.managed, Webhooks: apps.NewWebhooks(s.cfg.Outbound.AllowPrivate),
+		Apps: c.apps, Streams: c.managed, Webhooks: apps.NewWebhooks(s.cfg.Outbound.AllowPrivate), Store: records,
 	}
 	c.sessions = session.New(deps, session.Config{PublicURL: s.cfg.HTTP.PublicURL}, s.log)
+	if lost := c.sessions.Restore(ctx); lost != nil { // the rest is served all the same
+		s.log.Error("sessions of the last run are lost", "error", lost)
+	}
 	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{}, s.log)
 	s.logins = auth.NewLogins(time.Now)
 	w := &wearers{c.sessions}

@@ -23,7 +23,7 @@ func restored(t *testing.T, s State, now time.Time) State {
 }
 
 func TestRestore(t *testing.T) {
-	now := t0.Add(time.Hour)
+	now := t0.Add(time.Minute)
 	back := Device{PhoneUp: true, GlassesConnected: true, HasCamera: true}
 
 	s := restored(t, live(), now)
