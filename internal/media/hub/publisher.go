@@ -112,6 +112,9 @@ func (p *Publisher) hold(u unit) error {
 	return nil
 }
 
+// Stream that the publisher writes into.
+func (p *Publisher) Stream() *Stream { return p.stream }
+
 // Done is closed when the publisher may stop: superseded, refused, or the
 // stream has ended. Err says which.
 func (p *Publisher) Done() <-chan struct{} { return p.done }

@@ -11,6 +11,7 @@ import (
 // ffmpeg publishes, ffmpeg plays: every picture and sound frame that went in
 // comes out. The player is there first.
 func TestFFmpegPublishAndPlay(t *testing.T) {
+	t.Parallel()
 	for name, extra := range map[string][]string{
 		"plain":    {"-bf", "0"},
 		"b-frames": {"-tune", "film", "-preset", "veryfast", "-bf", "2"},

@@ -31,21 +31,21 @@ func (c *conn) publish(key string, ok bool) error {
 		return c.refuse(code, err.Error())
 	}
 	defer pub.Close()
+	c.log = c.log.With("stream", pub.Stream().ID())
 	if err := c.accept(); err != nil {
 		return err
 	}
 	c.chunks.grant()
+	c.log.Info("rtmp publisher connected")
 	err = c.ingest(pub)
 	if why := pub.Err(); why != nil {
 		err = why
-	}
-	if errors.Is(err, errUnpublished) {
-		return err
 	}
 	if public := publicReason(err); public != "" {
 		c.log.Info("rtmp publisher let go", "reason", public)
 		return c.refuse(codeRejected, public)
 	}
+	c.log.Info("rtmp publisher left", "reason", reason(err))
 	return err
 }
 

@@ -109,6 +109,7 @@ func TestConcurrentStreams(t *testing.T) {
 // The newer publisher takes over at its first key frame, the older one is told
 // and closed, the player never notices.
 func TestTakeover(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{})
 	s := r.open("one", time.Minute)
 	first := startFFmpeg(t, publishArgs(r.url("one-key"), 20)...)

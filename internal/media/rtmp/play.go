@@ -27,6 +27,7 @@ func (c *conn) play(ctx context.Context, name string, ok bool) error {
 	if stream == nil {
 		return c.refuse(codeNotFound, "no stream has this playback id")
 	}
+	c.log = c.log.With("stream", stream.ID())
 	if err := c.accept(); err != nil {
 		return err
 	}
@@ -71,8 +72,6 @@ func (c *conn) hear() {
 func (c *conn) send(ctx context.Context, stream *hub.Stream) error {
 	leave := stream.AddViewer("rtmp")
 	defer leave()
-	log := c.log.With("stream", stream.ID())
-
 	waiting, cancel := context.WithTimeout(ctx, c.srv.times.start)
 	run, err := stream.WaitRun(waiting)
 	cancel()
@@ -84,11 +83,11 @@ func (c *conn) send(ctx context.Context, stream *hub.Stream) error {
 	case err != nil:
 		return c.status("error", codeNotFound, "nobody publishes this stream now")
 	}
-	log.Info("rtmp player joined")
+	c.log.Info("rtmp player joined")
 	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true})
 	defer rd.Close()
 	err = c.follow(ctx, run, rd)
-	log.Info("rtmp player left", "reason", reason(err), "dropped", rd.Dropped())
+	c.log.Info("rtmp player left", "reason", reason(err), "dropped", rd.Dropped())
 	if errors.Is(err, io.EOF) {
 		return c.end()
 	}

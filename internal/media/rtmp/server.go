@@ -163,8 +163,8 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, from netip.Addr) {
 	defer c.close()
 	defer s.recoverPanic()
 	defer context.AfterFunc(ctx, func() { _ = nc.Close() })()
-	if err := c.run(ctx); err != nil {
-		c.log.Debug("rtmp connection closed", "reason", reason(err))
+	if err := c.run(ctx); err != nil && !c.served {
+		c.log.Debug("rtmp connection closed before it published or played", "reason", reason(err))
 	}
 }
 
