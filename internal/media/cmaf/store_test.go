@@ -209,3 +209,19 @@ func TestBandwidthAndFrameRate(t *testing.T) {
 		t.Errorf("%g pictures a second", got)
 	}
 }
+
+func TestBytesAreShared(t *testing.T) { // joined once, whoever asks
+	s := newSource(t)
+	s.play(0, time.Second, 30, 2*time.Second)
+	part := s.m.store.Video().Snapshot().Segments[1].Parts[0]
+	got := make(chan []byte)
+	for range 8 {
+		go func() { got <- part.Bytes() }()
+	}
+	first := <-got
+	for range 7 {
+		if b := <-got; &b[0] != &first[0] {
+			t.Error("two readers got different copies")
+		}
+	}
+}

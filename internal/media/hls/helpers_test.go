@@ -32,11 +32,12 @@ type rig struct {
 	sound   int64         // samples made
 	gop     int           // pictures
 	mute    bool
+	pace    time.Duration // between pictures
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, pack: cmaf.New(cmaf.Config{}, discard), gop: 60}
+	r := &rig{t: t, pack: cmaf.New(cmaf.Config{}, discard), gop: 60, pace: time.Second / 30}
 	r.hub = hub.New(hub.Config{}, discard, r.pack.Output)
 	r.handler = New(r.pack, Config{})
 	var err error
@@ -118,7 +119,7 @@ func (r *rig) play(d time.Duration) {
 			r.check(r.pub.Audio(pts, []byte("sound")))
 			r.sound += 1024
 		}
-		time.Sleep(time.Second / 30) // in a bubble
+		time.Sleep(r.pace) // in a bubble, or in a benchmark's preparation
 	}
 }
 
