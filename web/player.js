@@ -57,7 +57,9 @@ export class Player {
     try {
       const res = await fetch(this.base + 'status.json', { cache: 'no-store', signal: AbortSignal.timeout(4000) });
       if (!res.ok && res.status !== 404) throw new Error(res.status);
-      const next = res.ok ? await res.json() : { state: 'missing' };
+      // Who knew the stream saw it end; who comes later finds none.
+      const gone = ['missing', undefined].includes(this.status?.state) ? 'missing' : 'ended';
+      const next = res.ok ? await res.json() : { ...this.status, state: gone };
       if (next.now) this.clock = Date.parse(next.now) - (sent + Date.now()) / 2;
       if (next.startedAt !== this.status?.startedAt) this.noWebRTC = false; // a new run deserves a new try
       this.status = next;

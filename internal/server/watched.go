@@ -23,7 +23,10 @@ func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
 		return web.Status{}, false
 	}
 	st := s.Stats()
-	status := web.Status{State: st.State.String(), Viewers: total(st.Viewers), Sound: "none"}
+	status := web.Status{State: st.State.String(), Name: s.Name(), Viewers: total(st.Viewers), Sound: "none"}
+	if err := w.transcode.Available(); err != nil {
+		status.SoundProblem = transcode.ErrMissing.Error()
+	}
 	if !st.Since.IsZero() {
 		since := st.Since.UTC()
 		status.StartedAt = &since
