@@ -177,3 +177,77 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// Package variables are tables and errors: nothing assigns to them.
+func TestPackageVariablesNeverChange(t *testing.T) {
+	for _, p := range packages(t) {
+		fset := token.NewFileSet()
+		var files []*ast.File
+		names := map[string]bool{}
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, f)
+			for _, d := range f.Decls {
+				if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
+					for _, spec := range g.Specs {
+						for _, id := range spec.(*ast.ValueSpec).Names {
+							names[id.Name] = id.Name != "_"
+						}
+					}
+				}
+			}
+		}
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				for _, target := range assigned(n) {
+					if id := root(target); id != nil && names[id.Name] && packageLevel(id) {
+						t.Errorf("%s: %s: package variable %s changes", p.ImportPath, fset.Position(n.Pos()), id.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// assigned returns what a statement writes to.
+func assigned(n ast.Node) []ast.Expr {
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		if n.Tok != token.DEFINE {
+			return n.Lhs
+		}
+	case *ast.IncDecStmt:
+		return []ast.Expr{n.X}
+	}
+	return nil
+}
+
+// root is the variable that an expression such as x[i].y begins with.
+func root(e ast.Expr) *ast.Ident {
+	for {
+		switch x := e.(type) {
+		case *ast.Ident:
+			return x
+		case *ast.IndexExpr:
+			e = x.X
+		case *ast.SelectorExpr:
+			e = x.X
+		default:
+			return nil
+		}
+	}
+}
+
+// packageLevel says whether an identifier is not a local one: its declaration
+// is in another file, or is a package variable of this one.
+func packageLevel(id *ast.Ident) bool {
+	if id.Obj == nil {
+		return true
+	}
+	_, isSpec := id.Obj.Decl.(*ast.ValueSpec)
+	return isSpec && id.Obj.Kind == ast.Var && id.Obj.Data == nil
+}
