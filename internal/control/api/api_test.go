@@ -255,6 +255,7 @@ func TestRefusals(t *testing.T) {
 		{"app in config", "POST", "/api/v1/apps", `{"package":"com.fixed","url":"http://x.test"}`, nil, 409, codeReadOnly},
 		{"app bad url", "POST", "/api/v1/apps", `{"package":"com.x","url":"ftp://x"}`, nil, 422, codeInvalid},
 		{"app short key", "POST", "/api/v1/apps", `{"package":"com.x","url":"http://x.test","api_key":"sh0rt"}`, nil, 422, codeInvalid},
+		{"app long key", "POST", "/api/v1/apps", `{"package":"com.x","url":"http://x.test","api_key":"` + strings.Repeat("l0ngkey", 40) + `"}`, nil, 422, codeInvalid},
 		{"app bad permission", "POST", "/api/v1/apps", `{"package":"com.x","url":"http://x.test","permissions":["FLY"]}`, nil, 422, codeInvalid},
 		{"app no url", "POST", "/api/v1/apps", `{"package":"com.x"}`, nil, 422, codeInvalid},
 		{"delete configured app", "DELETE", "/api/v1/apps/com.fixed", "", nil, 409, codeReadOnly},
@@ -271,7 +272,7 @@ func TestRefusals(t *testing.T) {
 			b := newBench(t, Config{})
 			w := b.call(c.method, c.path, c.body, c.headers...)
 			b.expect(w, c.status, c.code)
-			for _, secret := range []string{adminToken, "sh0rt", "wrong-token"} {
+			for _, secret := range []string{adminToken, "sh0rt", "l0ngkey", "wrong-token"} {
 				if strings.Contains(w.Body.String(), secret) || strings.Contains(b.log.String(), secret) {
 					t.Errorf("secret %q in the answer or the log:\n%s\n%s", secret, w.Body, b.log)
 				}

@@ -26,7 +26,7 @@ const CSRFHeader = "X-Glimpse-CSRF"
 type Logins struct {
 	now func() time.Time
 
-	mu       sync.Mutex
+	mu       sync.Mutex           // guards what is in the maps
 	tokens   map[string]time.Time // hash of a token → its end
 	sessions map[string]time.Time // hash of a cookie's value → its end
 }
@@ -38,9 +38,7 @@ func NewLogins(now func() time.Time) *Logins {
 
 // NewToken returns a one-time token, good for 10 minutes and one Login. It
 // travels in the fragment of the dashboard link, which browsers do not send.
-func (l *Logins) NewToken() string {
-	return l.add(func() map[string]time.Time { return l.tokens }, maxLoginTokens, LoginTokenLife)
-}
+func (l *Logins) NewToken() string { return l.add(l.tokens, maxLoginTokens, LoginTokenLife) }
 
 // Login changes a one-time token for a session; false when the token is
 // unknown, used or too old.
@@ -57,9 +55,7 @@ func (l *Logins) Login(token string) (session string, ok bool) {
 
 // NewSession makes a session without a one-time token, for a caller who has
 // shown the admin token itself.
-func (l *Logins) NewSession() string {
-	return l.add(func() map[string]time.Time { return l.sessions }, maxSessions, SessionLife)
-}
+func (l *Logins) NewSession() string { return l.add(l.sessions, maxSessions, SessionLife) }
 
 // Valid says whether a cookie's value is a live session.
 func (l *Logins) Valid(session string) bool {
@@ -76,27 +72,22 @@ func (l *Logins) Logout(session string) {
 	delete(l.sessions, HashKey(session))
 }
 
-// add puts a new random value into a set, making room by dropping what has
-// ended and, when the set is still full, what ends first.
-func (l *Logins) add(set func() map[string]time.Time, limit int, life time.Duration) string {
+// add puts a new random value into a set; when the set is full, what ends first
+// goes.
+func (l *Logins) add(set map[string]time.Time, limit int, life time.Duration) string {
 	value := NewKey()
-	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m := set()
-	first, firstEnd := "", time.Time{}
-	for key, end := range m {
-		switch {
-		case now.After(end):
-			delete(m, key)
-		case first == "" || end.Before(firstEnd):
-			first, firstEnd = key, end
+	if len(set) >= limit {
+		first, firstEnd := "", time.Time{}
+		for key, end := range set {
+			if first == "" || end.Before(firstEnd) {
+				first, firstEnd = key, end
+			}
 		}
+		delete(set, first)
 	}
-	if len(m) >= limit {
-		delete(m, first)
-	}
-	m[HashKey(value)] = now.Add(life)
+	set[HashKey(value)] = l.now().Add(life)
 	return value
 }
 

@@ -96,12 +96,9 @@ func openChecked(cfg NATSConfig, log *slog.Logger) (n *NATS, damaged map[string]
 	return n, nil, nil
 }
 
-// startNATS runs the server and connects to it.
-func startNATS(cfg NATSConfig, log *slog.Logger) (*NATS, error) {
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make store folder: %w", err)
-	}
-	srv, err := server.NewServer(&server.Options{
+// serverOptions are those of the embedded server.
+func serverOptions(cfg NATSConfig) *server.Options {
+	return &server.Options{
 		ServerName:             "glimpse",
 		DontListen:             true,
 		NoSigs:                 true, // its own handler would call os.Exit on SIGTERM
@@ -113,7 +110,15 @@ func startNATS(cfg NATSConfig, log *slog.Logger) (*NATS, error) {
 		MaxPayload:             1 << 20,
 		DisableJetStreamBanner: true,
 		NoSystemAccount:        true,
-	})
+	}
+}
+
+// startNATS runs the server and connects to it.
+func startNATS(cfg NATSConfig, log *slog.Logger) (*NATS, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make store folder: %w", err)
+	}
+	srv, err := server.NewServer(serverOptions(cfg))
 	if err != nil {
 		return nil, fmt.Errorf("make embedded nats: %w", err)
 	}

@@ -42,6 +42,14 @@ func count(t *testing.T, backend Backend, name string) int {
 	return len(items)
 }
 
+// What a test cannot provoke: a power cut, a signal, a port scan.
+func TestServerOptions(t *testing.T) {
+	o := serverOptions(NATSConfig{Dir: "d", MaxStore: 1, MaxMemory: 2})
+	if !o.SyncAlways || !o.NoSigs || !o.DontListen || o.JetStreamMaxStore != 1 || o.JetStreamMaxMemory != 2 {
+		t.Errorf("options %+v", o)
+	}
+}
+
 func TestNATSReopens(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "nats")
 	fill(t, dir, 30, "apps", "users")
