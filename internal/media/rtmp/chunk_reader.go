@@ -30,12 +30,15 @@ type limits struct {
 	ahead   int // bytes reserved for a message before they arrive
 }
 
-var (
-	// strangerLimits are in force until publishing is granted, and for players.
-	strangerLimits = limits{message: 64 << 10, total: 256 << 10, streams: 8, ahead: 4 << 10}
-	// publisherLimits are for whoever showed a key.
-	publisherLimits = limits{message: 4 << 20, total: 16 << 20, streams: 32, ahead: 64 << 10}
-)
+// strangerLimits are in force until publishing is granted, and for players.
+func strangerLimits() limits {
+	return limits{message: 64 << 10, total: 256 << 10, streams: 8, ahead: 4 << 10}
+}
+
+// publisherLimits are for whoever showed a key.
+func publisherLimits() limits {
+	return limits{message: 4 << 20, total: 16 << 20, streams: 32, ahead: 64 << 10}
+}
 
 const (
 	defaultChunkSize = 128      // until the peer sets another (§5.4.1)
@@ -137,7 +140,7 @@ func (b *budget) give(n int) {
 // grant raises the limits: the peer has shown a key.
 func (r *chunkReader) grant() {
 	r.shared.give(r.held)
-	r.shared, r.limits = nil, publisherLimits
+	r.shared, r.limits = nil, publisherLimits()
 }
 
 // release gives back what unfinished messages hold. The reader is spent.
@@ -250,9 +253,6 @@ func (r *chunkReader) basicHeader() (format byte, id uint32, err error) {
 	return format, id, err
 }
 
-// headerSizes of the four formats (§5.3.1.2).
-var headerSizes = [4]int{11, 7, 3, 0}
-
 // messageHeader reads the rest of a chunk's header and opens a message.
 func (r *chunkReader) messageHeader(format byte, cs *chunkStream) error {
 	if format != 0 && !cs.seen {
@@ -261,7 +261,7 @@ func (r *chunkReader) messageHeader(format byte, cs *chunkStream) error {
 	if format == 3 {
 		return r.continuation(cs)
 	}
-	b, err := r.read(headerSizes[format])
+	b, err := r.read(11 - 4*int(format)) // formats 0, 1, 2: 11, 7, 3 bytes (§5.3.1.2)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func TestChunkReader(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			shared := &budget{max: 1 << 20}
-			r := newChunkReader(strings.NewReader(tt.in), strangerLimits, shared)
+			r := newChunkReader(strings.NewReader(tt.in), strangerLimits(), shared)
 			for i, w := range tt.want {
 				m, err := r.next()
 				if err != nil || m.kind != w.kind || m.time != w.time || string(m.body) != w.body {
@@ -120,19 +120,19 @@ func TestChunkReaderBounds(t *testing.T) {
 		limits limits
 		want   error
 	}{
-		{"chunk size 0", setChunkSize(0), strangerLimits, errChunkSize},
-		{"chunk size with bit 31", setChunkSize(1 << 31), strangerLimits, errChunkSize},
-		{"short control message", chunk0(2, 0, 2, typeSetChunkSize, "ab"), strangerLimits, errControl},
-		{"continuation of nothing", "\xc6abc", strangerLimits, errChunkHeader},
-		{"delta to nothing", "\x46\x00\x00\x05\x00\x00\x02\x08bb", strangerLimits, errChunkHeader},
-		{"message inside a message", chunk0(6, 0, 300, typeVideo, strings.Repeat("x", 128)) + chunk0(6, 0, 1, typeVideo, "a"), strangerLimits, errInterleaved},
-		{"message of a stranger", chunk0(6, 0, 64<<10+1, typeVideo, ""), strangerLimits, errTooLong},
-		{"message of a publisher", chunk0(6, 0, 4<<20+1, typeVideo, ""), publisherLimits, errTooLong},
-		{"chunk streams", streams.String(), strangerLimits, errStreams},
+		{"chunk size 0", setChunkSize(0), strangerLimits(), errChunkSize},
+		{"chunk size with bit 31", setChunkSize(1 << 31), strangerLimits(), errChunkSize},
+		{"short control message", chunk0(2, 0, 2, typeSetChunkSize, "ab"), strangerLimits(), errControl},
+		{"continuation of nothing", "\xc6abc", strangerLimits(), errChunkHeader},
+		{"delta to nothing", "\x46\x00\x00\x05\x00\x00\x02\x08bb", strangerLimits(), errChunkHeader},
+		{"message inside a message", chunk0(6, 0, 300, typeVideo, strings.Repeat("x", 128)) + chunk0(6, 0, 1, typeVideo, "a"), strangerLimits(), errInterleaved},
+		{"message of a stranger", chunk0(6, 0, 64<<10+1, typeVideo, ""), strangerLimits(), errTooLong},
+		{"message of a publisher", chunk0(6, 0, 4<<20+1, typeVideo, ""), publisherLimits(), errTooLong},
+		{"chunk streams", streams.String(), strangerLimits(), errStreams},
 		{
 			"unfinished messages of a stranger",
 			setChunkSize(40<<10) + unfinished(10) + unfinished(11) + unfinished(12) + unfinished(13) + unfinished(14) + unfinished(15) + unfinished(16),
-			strangerLimits, errHeld,
+			strangerLimits(), errHeld,
 		},
 	}
 	for _, tt := range tests {
@@ -156,11 +156,11 @@ func TestChunkReaderBounds(t *testing.T) {
 func TestSharedBudget(t *testing.T) {
 	shared := &budget{max: 100 << 10}
 	in := setChunkSize(40<<10) + unfinished(10)
-	one := newChunkReader(strings.NewReader(in), strangerLimits, shared)
+	one := newChunkReader(strings.NewReader(in), strangerLimits(), shared)
 	if _, err := one.next(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	two := newChunkReader(strings.NewReader(in+unfinished(11)), strangerLimits, shared)
+	two := newChunkReader(strings.NewReader(in+unfinished(11)), strangerLimits(), shared)
 	if _, err := two.next(); !errors.Is(err, errShared) {
 		t.Errorf("over the budget: %v", err)
 	}
@@ -183,7 +183,7 @@ func FuzzChunks(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r := newChunkReader(bytes.NewReader(in), strangerLimits, nil)
+		r := newChunkReader(bytes.NewReader(in), strangerLimits(), nil)
 		total := 0
 		for {
 			m, err := r.next()
@@ -198,7 +198,7 @@ func FuzzChunks(f *testing.F) {
 			}
 		}
 		// The library behind the guard: whatever passes must not hurt it.
-		guard := &feed{chunks: newChunkReader(bytes.NewReader(in), strangerLimits, nil)}
+		guard := &feed{chunks: newChunkReader(bytes.NewReader(in), strangerLimits(), nil)}
 		bc := bytecounter.NewReadWriter(struct {
 			io.Reader
 			io.Writer
@@ -323,7 +323,7 @@ func TestExtendedTimestamps(t *testing.T) {
 			io.Writer
 		}{strings.NewReader(setChunkSize(outChunkSize) + wire.String()), io.Discard})
 		lib := gomessage.NewReadWriter(bc, bc, false)
-		own := newChunkReader(strings.NewReader(setChunkSize(outChunkSize)+wire.String()), publisherLimits, nil)
+		own := newChunkReader(strings.NewReader(setChunkSize(outChunkSize)+wire.String()), publisherLimits(), nil)
 		if _, err := lib.Read(); err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func newConn(s *Server, nc net.Conn, from netip.Addr) *conn {
 	if s.cfg.TLS != nil {
 		c.nc = tls.Server(nc, s.cfg.TLS)
 	}
-	c.chunks = newChunkReader(c.nc, strangerLimits, &s.strangers)
+	c.chunks = newChunkReader(c.nc, strangerLimits(), &s.strangers)
 	return c
 }
 

@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -61,7 +62,7 @@ func (d *demuxer) message(m message) error {
 func (d *demuxer) tag(tag flv.Tag, err error, ts uint32, config func([]byte) error, media func(time.Duration, flv.Tag) error) error {
 	switch {
 	case err != nil:
-		if _, ok := err.(*flv.UnsupportedError); ok { //nolint:errorlint // the parser's own, never wrapped
+		if unsupported := (*flv.UnsupportedError)(nil); errors.As(err, &unsupported) {
 			return err
 		}
 		d.skipped()

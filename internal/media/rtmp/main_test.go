@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is a server with a hub on a free port of the loopback interface.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	hub    *hub.Hub
 	server *Server
 	logs   *logbook
@@ -45,12 +45,12 @@ func (l *logbook) String() string {
 	return l.buf.String()
 }
 
-func newRig(t *testing.T, cfg Config) *rig {
+func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
 	return newRigTimes(t, cfg, defaultTimes())
 }
 
-func newRigTimes(t *testing.T, cfg Config, limits times) *rig {
+func newRigTimes(t testing.TB, cfg Config, limits times) *rig {
 	t.Helper()
 	logs := &logbook{}
 	log := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))

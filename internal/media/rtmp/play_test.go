@@ -1,7 +1,6 @@
 package rtmp
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"github.com/bluenviron/gortmplib/pkg/amf0"
 	"github.com/bluenviron/gortmplib/pkg/handshake"
 
-	"glimpse/internal/media/codec"
 	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
@@ -27,7 +25,7 @@ func (r *rig) join(name string) (*Client, error) {
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
-	c := &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits, nil)}
+	c := &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits(), nil)}
 	if _, _, err := handshake.DoClient(struct {
 		io.Reader
 		io.Writer
@@ -353,51 +351,4 @@ func TestFFmpegReadsExtendedTimestamps(t *testing.T) {
 			t.Errorf("picture %d: at %d with %d bytes; want %d with %d", i, dts, size, want, len(f.Payload))
 		}
 	}
-}
-
-// BenchmarkFanOut measures one frame to one reader over TCP: 10 kB, as 720p30 at
-// 2.5 Mb/s has it, and the sound between two pictures.
-func BenchmarkFanOut(b *testing.B) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ln.Close()
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		buf := make([]byte, 1<<20)
-		for err == nil {
-			_, err = conn.Read(buf)
-		}
-		_ = conn.Close()
-	}()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	sound, err := codec.NewAAC([]byte{0x11, 0x90})
-	if err != nil {
-		b.Fatal(err)
-	}
-	payload := make([]byte, 10_000)
-	binary.BigEndian.PutUint32(payload, uint32(len(payload)-4))
-	picture := &frame.Frame{Track: &frame.Track{Codec: &codec.H264{SPS: []byte{0x67, 66, 0, 31}, PPS: []byte{0x68}}}, Payload: payload}
-	unit := &frame.Frame{Track: &frame.Track{Codec: sound}, Payload: payload[:200]}
-	w := newMediaWriter(conn, 1, time.Second)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := errors.Join(w.frame(unit), w.frame(picture), w.flush()); err != nil {
-			b.Fatal(err)
-		}
-		picture.DTS += 33 * time.Millisecond
-		unit.DTS = picture.DTS
-	}
-	b.StopTimer()
-	_ = conn.Close()
-	<-drained
 }

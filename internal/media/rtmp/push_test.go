@@ -18,29 +18,6 @@ import (
 	"glimpse/internal/media/hub"
 )
 
-// pace writes a film's frames in real time, repeating it until ctx ends.
-func pace(ctx context.Context, c *Client, m *film, from time.Duration) error {
-	start, shift := time.Now(), from
-	for {
-		last := time.Duration(0)
-		for _, f := range m.frames {
-			g := *f
-			g.DTS += shift
-			g.PTS += shift
-			select {
-			case <-time.After(time.Until(start.Add(g.DTS - from))):
-			case <-ctx.Done():
-				return nil
-			}
-			if err := c.WriteFrame(&g); err != nil {
-				return err
-			}
-			last = max(last, f.DTS)
-		}
-		shift += last + 33*time.Millisecond
-	}
-}
-
 func TestParseTarget(t *testing.T) {
 	tests := []struct{ url, address, tcURL, app, key string }{
 		{"rtmp://h/live/key", "h:1935", "rtmp://h/live", "live", "key"},
