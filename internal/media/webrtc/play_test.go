@@ -76,6 +76,12 @@ func (r *rig) join(rtx bool, change ...func(answer string) string) *watcher {
 		r.t.Fatal(err)
 	}
 	w.wait(webrtc.PeerConnectionStateConnected)
+	eventually(r.t, "the viewer", func() bool {
+		r.server.mu.Lock()
+		at := r.server.sessions[w.location[strings.LastIndex(w.location, "/")+1:]]
+		r.server.mu.Unlock()
+		return at != nil && !at.waiting()
+	})
 	return w
 }
 
@@ -141,7 +147,11 @@ func TestPlay(t *testing.T) {
 		if d := came.(time.Time).Sub(sent.(time.Time)); d > 300*time.Millisecond {
 			t.Errorf("latency %v", d)
 		}
-		first := posted - posted%50 + 1 // the key picture of that group
+		first := newest
+		w.frames.Range(func(n, _ any) bool { first = min(first, n.(uint64)); return true })
+		if first%50 != 1 {
+			t.Errorf("the first picture is %d, no key picture", first)
+		}
 		for n := first; n < newest-5; n++ {
 			if _, ok := w.frames.Load(n); !ok {
 				t.Fatalf("picture %d of %d to %d is missing", n, first, newest)
@@ -236,12 +246,12 @@ func TestLossIsMadeGood(t *testing.T) {
 			relay := newLossy(t, r.server.Addr(), 5)
 			w := r.join(rtx, relay.through)
 			defer w.close()
-			eventually(t, "packets", func() bool { return w.video.Load() > 1500 })
+			eventually(t, "packets", func() bool { return w.video.Load() > 900 })
 			var holes, total int
-			eventually(t, "repair", func() bool { holes, total = w.gaps.missing(); return holes*100 <= total })
+			eventually(t, "repair", func() bool { holes, total = w.gaps.missing(200); return total > 600 && holes*100 <= total })
 			relay.mu.Lock()
 			defer relay.mu.Unlock()
-			if s := r.server.Stats(); relay.lost < 30 || s.Retransmitted < 30 {
+			if s := r.server.Stats(); relay.lost < 15 || s.Retransmitted < 15 {
 				t.Errorf("%d lost, %d retransmitted", relay.lost, s.Retransmitted)
 			}
 		})
@@ -301,7 +311,7 @@ func TestResumeAndEnd(t *testing.T) {
 	last := r.count.Load()
 	stop = r.publish()
 	eventually(t, "pictures of the second connection", func() bool { return w.newest.Load() > last+20 })
-	if holes, total := w.gaps.missing(); holes > 0 {
+	if holes, total := w.gaps.missing(1); holes > 0 || total == 0 {
 		t.Errorf("%d of %d sequence numbers are missing", holes, total)
 	}
 	stop()

@@ -359,11 +359,14 @@ func (g *gaps) add(seq uint16) {
 	g.seen[seq] = true
 }
 
-// missing counts the holes older than the newest 200 packets.
-func (g *gaps) missing() (holes, total int) {
+// missing counts the holes older than the newest packets.
+func (g *gaps) missing(newest uint16) (holes, total int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for s := g.first; s != g.highest-200; s++ {
+	if g.highest-g.first < newest {
+		return 0, 0
+	}
+	for s := g.first; s != g.highest-newest; s++ {
 		total++
 		if !g.seen[s] {
 			holes++
