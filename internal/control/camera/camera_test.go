@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"glimpse/protocol"
 )
@@ -43,8 +44,16 @@ func TestCause(t *testing.T) {
 			t.Errorf("cause(%q, %q) = %s %q, hopeless %v", tt.status, tt.details, code, text, hopeless(tt.details))
 		}
 	}
-	if _, text := cause("error", strings.Repeat("é", 1000)); len(text) > maxDetails || strings.ContainsRune(text, '\uFFFD') {
-		t.Errorf("%d bytes of details passed on", len(text))
+}
+
+func TestDetailsAreBounded(t *testing.T) {
+	s, _ := Step(ready(), StartDirect{App: "a", IDs: IDs{StreamID: "s1"}, URL: "rtmp://h/k", Permitted: true, Running: true}, t0)
+	for _, status := range []string{"reconnecting", "error"} {
+		_, effects := Step(s, GlassesSaid{StreamID: "s1", Status: status, ErrorDetails: "x" + strings.Repeat("é", 1000)}, t0)
+		told, ok := effects[0].(TellDirect)
+		if n := len(told.Status.ErrorDetails); !ok || n == 0 || n > maxDetails || !utf8.ValidString(told.Status.ErrorDetails) {
+			t.Errorf("%s: %d bytes passed on", status, n)
+		}
 	}
 }
 

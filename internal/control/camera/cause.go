@@ -2,7 +2,6 @@ package camera
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"glimpse/protocol"
 )
@@ -10,15 +9,17 @@ import (
 // maxDetails bounds what is passed on of the glasses' own words, in bytes.
 const maxDetails = 500
 
+// clip cuts the glasses' words to what is passed on.
+func clip(details string) string {
+	if len(details) <= maxDetails {
+		return details
+	}
+	return strings.ToValidUTF8(details[:maxDetails], "")
+}
+
 // cause turns a bad status of the glasses into a code and a sentence with the
 // words that apps test for; the glasses' own words stay in it.
 func cause(status, details string) (protocol.Code, string) {
-	if len(details) > maxDetails {
-		details = details[:maxDetails]
-		for !utf8.ValidString(details) && details != "" {
-			details = details[:len(details)-1]
-		}
-	}
 	low := strings.ToLower(details)
 	has := func(words ...string) bool {
 		for _, w := range words {

@@ -2,6 +2,7 @@ package camera
 
 import (
 	"slices"
+	"time"
 
 	"glimpse/protocol"
 )
@@ -81,4 +82,66 @@ func (m *machine) tellDirect(h *Hold, s protocol.DirectStatus) {
 	}
 	s.StreamID, s.AppID = m.Stream.ID, h.App
 	m.tell(h.App, TellDirect{App: h.App, Status: s})
+}
+
+// directSaid passes the glasses' word on to the owner (WIRE d.3).
+func (m *machine) directSaid(e GlassesSaid) {
+	st := m.Stream
+	h := &st.Holds[0]
+	s := protocol.DirectStatus{Status: e.Status, Stats: e.Stats, ErrorDetails: e.ErrorDetails, Message: e.ErrorDetails}
+	switch e.Status {
+	case protocol.StatusStreaming, protocol.StatusActive, protocol.StatusReconnected:
+		s.Status = protocol.StatusActive
+		m.directFlows()
+	case protocol.StatusInitializing, protocol.StatusConnecting, protocol.StatusStopping:
+		st.Lost = time.Time{}
+	case protocol.StatusReconnecting:
+		st.Lost = time.Time{}
+		m.directPauses()
+	case protocol.StatusDisconnected: // an error unless they reconnect in time
+		if st.Lost.IsZero() {
+			st.Lost = m.now
+		}
+		st.Code, st.Reason = cause(e.Status, e.ErrorDetails)
+		s.Status = protocol.StatusReconnecting
+		m.directPauses()
+	case protocol.StatusStopped:
+		m.endHold(h.App, ending{status: protocol.StatusStopped, text: e.ErrorDetails})
+		return
+	case protocol.StatusTimeout:
+		code, text := cause(e.Status, e.ErrorDetails)
+		m.endHold(h.App, ending{protocol.StatusTimeout, code, text})
+		return
+	case protocol.StatusError, protocol.StatusReconnectFailed:
+		code, text := cause(e.Status, e.ErrorDetails)
+		m.endHold(h.App, ending{protocol.StatusError, code, text})
+		return
+	default:
+		return
+	}
+	if s.Status != h.Status || s.Stats != nil || s.ErrorDetails != "" {
+		m.tellDirect(h, s)
+	}
+}
+
+// directFlows and directPauses keep the API's view of a direct stream.
+func (m *machine) directFlows() {
+	st := m.Stream
+	st.Lost, st.Holds[0].Deadline = time.Time{}, time.Time{}
+	if st.Flowing {
+		return
+	}
+	what := StreamResumed
+	if st.FirstLive.IsZero() {
+		what, st.FirstLive = StreamLive, m.now
+	}
+	st.Flowing = true
+	m.emit(Note{What: what, Kind: Direct, StreamID: st.ID})
+}
+
+func (m *machine) directPauses() {
+	if st := m.Stream; st.Flowing {
+		st.Flowing = false
+		m.emit(Note{What: StreamInterrupted, Kind: Direct, StreamID: st.ID})
+	}
 }

@@ -43,8 +43,7 @@ func (m *machine) remember(p Past) {
 	m.Past = append(m.Past, p)
 }
 
-// device takes the new state of the device: debts are paid first when the
-// glasses can be reached again, then the stream goes on.
+// device takes the new state of the device.
 func (m *machine) device(e Device) {
 	was := m.reachable()
 	e.NewPhone = e.NewPhone || m.Device.NewPhone // until its glasses can be told
@@ -61,24 +60,29 @@ func (m *machine) device(e Device) {
 	case m.GlassesLost.IsZero():
 		m.GlassesLost = m.now
 	}
-	st := m.Stream
 	if !m.reachable() {
-		if st != nil { // keep-alives are skipped and not counted, retries wait
+		if st := m.Stream; st != nil { // keep-alives are skipped and not counted, retries wait
 			st.Glasses.SendAt, st.Glasses.AnswerBy, st.Retry.At = time.Time{}, time.Time{}, time.Time{}
 		}
 		return
 	}
 	newPhone := e.NewPhone
 	m.Device.NewPhone = false
-	if was && !newPhone {
-		return
+	if !was || newPhone {
+		m.inReach(newPhone)
 	}
+}
+
+// inReach pays what is owed to glasses that hear us again, and goes on with the
+// stream: it begins anew on another phone.
+func (m *machine) inReach(newPhone bool) {
 	for i := range m.Past {
 		if p := &m.Past[i]; p.Owed {
 			p.Owed, p.At = false, m.now
 			m.emit(StopGlasses{AppID: p.AppID, StreamID: p.ID})
 		}
 	}
+	st := m.Stream
 	switch {
 	case st == nil:
 	case newPhone:
@@ -117,6 +121,7 @@ func over(status string) bool {
 // glassesSaid hears a status of the glasses. Statuses without an id mean the
 // current stream, except the late end of one that was just replaced.
 func (m *machine) glassesSaid(e GlassesSaid) {
+	e.ErrorDetails = clip(e.ErrorDetails)
 	ending := e.Status == protocol.StatusStopped || e.Status == protocol.StatusStopping
 	switch {
 	case e.ErrorDetails == "not_streaming": // the answer to a stop that was not needed
@@ -178,86 +183,5 @@ func (m *machine) stranger(id string, alive bool) {
 	case len(id) > maxID: // nothing of ours
 	default:
 		m.stopGlasses(id, "")
-	}
-}
-
-// directSaid passes the glasses' word on to the owner (WIRE d.3).
-func (m *machine) directSaid(e GlassesSaid) {
-	st := m.Stream
-	h := &st.Holds[0]
-	s := protocol.DirectStatus{Status: e.Status, Stats: e.Stats, ErrorDetails: e.ErrorDetails, Message: e.ErrorDetails}
-	switch e.Status {
-	case protocol.StatusStreaming, protocol.StatusActive, protocol.StatusReconnected:
-		s.Status = protocol.StatusActive
-		m.directFlows()
-	case protocol.StatusInitializing, protocol.StatusConnecting, protocol.StatusStopping:
-		st.Lost = time.Time{}
-	case protocol.StatusReconnecting:
-		st.Lost = time.Time{}
-		m.directPauses()
-	case protocol.StatusDisconnected: // an error unless they reconnect in time
-		if st.Lost.IsZero() {
-			st.Lost = m.now
-		}
-		st.Code, st.Reason = cause(e.Status, e.ErrorDetails)
-		s.Status = protocol.StatusReconnecting
-		m.directPauses()
-	case protocol.StatusStopped:
-		m.endHold(h.App, ending{status: protocol.StatusStopped, text: e.ErrorDetails})
-		return
-	case protocol.StatusTimeout:
-		code, text := cause(e.Status, e.ErrorDetails)
-		m.endHold(h.App, ending{protocol.StatusTimeout, code, text})
-		return
-	case protocol.StatusError, protocol.StatusReconnectFailed:
-		code, text := cause(e.Status, e.ErrorDetails)
-		m.endHold(h.App, ending{protocol.StatusError, code, text})
-		return
-	default:
-		return
-	}
-	if s.Status != h.Status || s.Stats != nil || s.ErrorDetails != "" {
-		m.tellDirect(h, s)
-	}
-}
-
-// directFlows and directPauses keep the API's view of a direct stream.
-func (m *machine) directFlows() {
-	st := m.Stream
-	st.Lost, st.Holds[0].Deadline = time.Time{}, time.Time{}
-	if st.Flowing {
-		return
-	}
-	what := StreamResumed
-	if st.FirstLive.IsZero() {
-		what, st.FirstLive = StreamLive, m.now
-	}
-	st.Flowing = true
-	m.emit(Note{What: what, Kind: Direct, StreamID: st.ID})
-}
-
-func (m *machine) directPauses() {
-	if st := m.Stream; st.Flowing {
-		st.Flowing = false
-		m.emit(Note{What: StreamInterrupted, Kind: Direct, StreamID: st.ID})
-	}
-}
-
-// managedSaid hears the glasses of a managed stream: what counts there is the
-// media, so only an end matters.
-func (m *machine) managedSaid(e GlassesSaid) {
-	if !over(e.Status) {
-		return
-	}
-	st := m.Stream
-	code, text := cause(e.Status, e.ErrorDetails)
-	text = st.redact(text)
-	switch {
-	case e.Status == protocol.StatusStopped && st.limitNear(m.now):
-		m.endAll(limitReached())
-	case hopeless(e.ErrorDetails):
-		m.endAll(ending{protocol.StatusError, code, text})
-	default:
-		m.failed(m.now, code, text)
 	}
 }

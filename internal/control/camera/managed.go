@@ -182,3 +182,22 @@ func (m *machine) viewers(e Viewers) {
 		m.Stream.Unwatched = m.now
 	}
 }
+
+// managedSaid hears the glasses of a managed stream: what counts there is the
+// media, so only an end matters.
+func (m *machine) managedSaid(e GlassesSaid) {
+	if !over(e.Status) {
+		return
+	}
+	st := m.Stream
+	code, text := cause(e.Status, e.ErrorDetails)
+	text = st.redact(text)
+	switch {
+	case e.Status == protocol.StatusStopped && st.limitNear(m.now):
+		m.endAll(limitReached())
+	case hopeless(e.ErrorDetails):
+		m.endAll(ending{protocol.StatusError, code, text})
+	default:
+		m.failed(m.now, code, text)
+	}
+}
