@@ -57,17 +57,9 @@ type muxer struct {
 	hole         bool          // frames were lost: the next key frame is a discontinuity
 	front        time.Duration // media time of the newest picture
 
-	source  *frame.Track  // newest sound track
-	heard   time.Duration // front when sound last came
-	held    []*frame.Frame
-	cuts    []cut
-	next    *boundary   // the sound's segment that the next sample opens
-	config  *codec.AAC  // of the sound's segment, or of next
-	silent  []byte      // an access unit of silence of config
-	rate    uint32      // its clock
-	head    uint64      // where the last sound sample ends, nominally
+	sound   sound
+	cuts    []cut       // that the sound has not reached
 	inits   [2]int      // made so far
-	late    uint64      // sound frames dropped: behind the head, or of parameters not in force
 	early   func(n int) // told when segments are dropped early
 	failure error
 }
@@ -76,7 +68,7 @@ type muxer struct {
 func (m *muxer) lost() { m.hole = true }
 
 // setSource tells the sound track in force; nil for none.
-func (m *muxer) setSource(t *frame.Track) { m.source = t }
+func (m *muxer) setSource(t *frame.Track) { m.sound.source = t }
 
 // frame adds a frame of the run. An error ends the muxer: the stream's codec
 // cannot be carried.
@@ -84,13 +76,13 @@ func (m *muxer) frame(f *frame.Frame) error {
 	if f.IsVideo() {
 		m.pictureFrame(f)
 	} else if m.started {
-		m.source = f.Track
-		m.held = append(m.held, f)
+		m.sound.source = f.Track
+		m.sound.held = append(m.sound.held, f)
 	}
 	if m.failure != nil || !m.started {
 		return m.failure
 	}
-	m.sound()
+	m.follow()
 	if m.failure != nil {
 		return m.failure
 	}
@@ -116,13 +108,25 @@ func (m *muxer) pictureFrame(f *frame.Frame) {
 			return
 		}
 	}
+	if m.video.growing() > m.bytes/2 {
+		// Such a segment has times that hardly move, or no bounds: the next key
+		// frame begins another one.
+		m.hole = true
+		if !f.Key {
+			return
+		}
+	}
 	dts := f.DTS + m.base + m.shift
 	time := ticks(dts, videoTimescale)
 	s := sample{
 		payload: f.Payload, key: f.Key,
 		offset: int32(int64(ticks(f.PTS+m.base, videoTimescale)) - int64(time)),
 	}
-	m.video.put(s, time, m.decide(f, params, dts))
+	at := m.decide(f, params, dts)
+	if m.failure != nil {
+		return
+	}
+	m.video.put(s, time, at)
 	m.front = dts
 }
 
@@ -142,14 +146,14 @@ func (m *muxer) decide(f *frame.Frame, params *codec.H264, dts time.Duration) *b
 	if !hole {
 		w.nominal = m.step(dts)
 	}
-	c := cut{start: dts, end: dts, wall: f.Wall.Add(-f.CTS()), audio: m.config, broken: hole, breaks: hole || changed}
+	c := cut{start: dts, end: dts, wall: f.Wall.Add(-f.CTS()), audio: m.sound.config, broken: hole, breaks: hole || changed}
 	if n := len(m.cuts); n > 0 {
 		c.audio = m.cuts[n-1].audio
 	}
 	if hole {
 		c.end = duration(w.time+w.nominal, videoTimescale)
 	}
-	if a := carried(m.source); a != nil && !a.Equal(c.audio) && f.Key {
+	if a := carried(m.sound.source); a != nil && !a.Equal(c.audio) && f.Key {
 		c.audio, c.breaks = a, true
 	}
 	at := &boundary{init: w.open.Init, wall: c.wall, key: f.Key, broken: hole, discontinuity: c.breaks}
@@ -183,17 +187,17 @@ func (m *muxer) newInit(i int, c frame.Codec) *Init {
 
 // start opens both renditions with the lead: the first key frame and silence.
 func (m *muxer) start(f *frame.Frame, params *codec.H264) {
-	m.config = carried(m.source)
-	if m.config == nil {
-		m.config = defaultAudio()
+	m.sound.config = carried(m.sound.source)
+	if m.sound.config == nil {
+		m.sound.config = defaultAudio()
 	}
-	video, audio := m.newInit(0, params), m.newInit(1, m.config)
+	video, audio := m.newInit(0, params), m.newInit(1, m.sound.config)
 	if m.failure != nil {
 		return
 	}
 	m.started = true
 	m.base, m.shift = firstPicture-f.PTS, f.CTS()
-	m.silent, m.rate = silence(m.config), audio.Timescale
+	m.sound.silent, m.sound.rate = silence(m.sound.config), audio.Timescale
 	number := uint64(m.now().Unix())
 	m.video = writer{r: m.store.video, budget: m.budget, number: number, nominal: nominalPicture}
 	m.audio = writer{r: m.store.audio, budget: m.budget, number: number, nominal: codec.AACFrameSamples}
@@ -211,8 +215,8 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 		m.video.put(sample{payload: still[i%2], key: true}, t, at)
 		at = nil
 	}
-	m.next = &boundary{init: audio, wall: wall.Add(-begin), key: true, lead: true}
-	m.head = ticks(begin, m.rate)
+	m.sound.next = &boundary{init: audio, wall: wall.Add(-begin), key: true, lead: true}
+	m.sound.head = ticks(begin, m.sound.rate)
 	m.fill(firstPicture, never)
-	m.front, m.heard = firstPicture, firstPicture
+	m.front, m.sound.heard = firstPicture, firstPicture
 }

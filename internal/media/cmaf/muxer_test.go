@@ -147,8 +147,8 @@ func TestSoundFollowsThePicture(t *testing.T) { // same numbers, at or after the
 	if silent != 87 { // the lead: 2 s of 1024/44100
 		t.Errorf("%d frames of silence, want the lead's 87", silent)
 	}
-	if s.m.late > 1 { // the first may overlap the lead's silence
-		t.Errorf("%d frames came late", s.m.late)
+	if s.m.sound.late > 1 { // the first may overlap the lead's silence
+		t.Errorf("%d frames came late", s.m.sound.late)
 	}
 }
 
@@ -423,10 +423,42 @@ func TestByteLimits(t *testing.T) {
 	})
 	t.Run("two segments always stay", func(t *testing.T) {
 		s := newSource(t)
-		s.m.bytes = 1
+		s.m.bytes = 30_000
 		s.play(0, 20*time.Second, 30, 2*time.Second)
 		if n := len(s.m.store.video.Snapshot().Segments); n != 3 {
 			t.Errorf("%d segments, want two closed and the open one", n)
+		}
+	})
+}
+
+func TestWhatDoesNotMoveIsBounded(t *testing.T) {
+	t.Run("pictures of one time", func(t *testing.T) {
+		s := newSource(t)
+		s.size, s.m.bytes = 100_000, 8_000_000
+		s.picture(0, 0, true)
+		for i := range 3000 {
+			at := time.Second + time.Duration(i)*time.Microsecond
+			s.picture(at, at, i%200 == 0)
+		}
+		if got := s.m.video.bytes + s.m.video.growing(); got > 4*s.m.bytes {
+			t.Errorf("%d bytes are kept, limit %d", got, s.m.bytes)
+		}
+	})
+	t.Run("sound alone", func(t *testing.T) {
+		s := newSource(t)
+		s.audio = audioTrack(t, stereo48)
+		s.m.setSource(s.audio)
+		s.play(0, 3*time.Second, 30, 2*time.Second)
+		for pts := 3 * time.Second; pts < 60*time.Second; pts += 1024 * time.Second / 48000 {
+			s.sound(pts)
+		}
+		for _, seg := range s.m.store.audio.Snapshot().Segments {
+			if seg.Duration > TargetDuration {
+				t.Errorf("segment %d lasts %v", seg.Number, seg.Duration)
+			}
+		}
+		if len(s.m.sound.held) > maxHeld {
+			t.Errorf("%d frames are held", len(s.m.sound.held))
 		}
 	})
 }
@@ -457,7 +489,27 @@ func (noVideo) Kind() frame.Kind { return frame.Video }
 func (noVideo) Name() string     { return "none" }
 func (noVideo) MIME() string     { return "none" }
 
-// Whatever times come, the index stays consistent and both tracks share numbers.
+// hints checks that the part which a snapshot promised came next.
+type hints map[*Rendition]*Snapshot
+
+func (h hints) check(t *testing.T, r *Rendition) {
+	t.Helper()
+	before, now := h[r], r.Snapshot()
+	h[r] = now
+	if before == nil || before == now || len(before.Segments) == 0 {
+		return
+	}
+	seg := now.Segment(before.NextNumber)
+	if now.NextNumber == before.NextNumber && now.NextPart == before.NextPart {
+		return // the window was trimmed
+	}
+	if seg == nil || len(seg.Parts) <= before.NextPart {
+		t.Errorf("%v: part %d/%d was promised and did not come", r.kind, before.NextNumber, before.NextPart)
+	}
+}
+
+// Whatever times come, the index stays consistent, both tracks share numbers and
+// every promise is kept.
 func TestAnyTimes(t *testing.T) {
 	for seed := range uint64(16) {
 		rng := rand.New(rand.NewPCG(seed, 2))
@@ -465,7 +517,10 @@ func TestAnyTimes(t *testing.T) {
 		tracks := []*frame.Track{audioTrack(t, stereo48), audioTrack(t, stereo44), audioTrack(t, mono48)}
 		s.audio = tracks[0]
 		pictures, sounds := time.Duration(0), time.Duration(0)
+		promised := hints{}
 		for range 3000 {
+			promised.check(t, s.m.store.video)
+			promised.check(t, s.m.store.audio)
 			switch rng.IntN(12) {
 			case 0:
 				s.audio = tracks[rng.IntN(3)]

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -116,21 +118,26 @@ func (p *Packager) Output(ctx context.Context, run *hub.Run) {
 		p.budget.add(-m.video.bytes - m.audio.bytes)
 		p.budget.stores.Add(-1)
 	}()
-	if err := follow(ctx, run, m); err != nil {
+	if err := feed(ctx, run, m); err != nil {
 		log.Warn("the stream cannot be packaged for HLS", "error", err)
 		<-ctx.Done() // the empty store stands for the run until its end
 	}
 }
 
-// follow feeds a run's frames to m. The end of the run or of ctx is no error.
-func follow(ctx context.Context, run *hub.Run, m *muxer) error {
+// feed gives a run's frames to m. The end of the run or of ctx is no error. A
+// panic ends this run's packaging only.
+func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
 	rd := run.Subscribe(hub.ReaderOptions{})
 	defer rd.Close()
 	var buf []*frame.Frame
 	dropped := uint64(0)
 	ready := m.store.ready
 	for {
-		var err error
 		if buf, err = rd.Next(ctx, buf); err != nil {
 			return nil
 		}

@@ -12,16 +12,29 @@ import (
 // never is a time that no sound frame reaches: silence may fill up to any time.
 const never = time.Duration(math.MaxInt64)
 
-// sound moves the sound up to the picture's front, so that it never misses a
+// sound is where the sound stands.
+type sound struct {
+	source *frame.Track   // newest of the run
+	heard  time.Duration  // the picture's front when the source's sound last came
+	held   []*frame.Frame // ahead of the front
+	next   *boundary      // the segment that the next sample opens
+	config *codec.AAC     // of the open segment, or of next
+	silent []byte         // an access unit of silence of config
+	rate   uint32         // its clock
+	head   uint64         // where the last sample ends, nominally
+	late   uint64         // frames dropped: silence stands there, or far ahead of the picture
+}
+
+// follow moves the sound up to the picture's front, so that it never misses a
 // cut: a frame ahead of the front waits, unless too many do.
-func (m *muxer) sound() {
+func (m *muxer) follow() {
 	n := 0
-	for n < len(m.held) && (m.held[n].PTS+m.base <= m.front || len(m.held)-n > maxHeld) {
-		m.soundFrame(m.held[n])
+	for n < len(m.sound.held) && (m.sound.held[n].PTS+m.base <= m.front || len(m.sound.held)-n > maxHeld) {
+		m.soundFrame(m.sound.held[n])
 		n++
 	}
-	m.held = slices.Delete(m.held, 0, n)
-	if carried(m.source) == nil || m.front-m.heard > maxMissing {
+	m.sound.held = slices.Delete(m.sound.held, 0, n)
+	if carried(m.sound.source) == nil || m.front-m.sound.heard > maxMissing {
 		m.fill(m.front, never)
 	}
 }
@@ -33,7 +46,7 @@ func (m *muxer) soundFrame(f *frame.Frame) {
 	if params == nil {
 		return
 	}
-	config := m.config
+	config := m.sound.config
 	for _, c := range m.cuts {
 		if c.start <= at {
 			config = c.audio
@@ -42,11 +55,15 @@ func (m *muxer) soundFrame(f *frame.Frame) {
 	if params != config && !params.Equal(config) {
 		return
 	}
-	m.heard = m.front
+	m.sound.heard = m.front
+	if at-duration(m.video.open.Time, videoTimescale) > TargetDuration {
+		m.sound.late++ // the picture has stopped: nothing cuts
+		return
+	}
 	m.fill(at, at)
-	time := ticks(at, m.rate)
-	if time+codec.AACFrameSamples/2 < m.head {
-		m.late++
+	time := ticks(at, m.sound.rate)
+	if time+codec.AACFrameSamples/2 < m.sound.head {
+		m.sound.late++
 		return
 	}
 	m.emit(time, f.Payload)
@@ -65,44 +82,44 @@ func (m *muxer) fill(t, before time.Duration) {
 }
 
 func (m *muxer) quiet(t, before time.Duration) {
-	end, limit := ticks(t, m.rate), uint64(math.MaxUint64)
+	end, limit := ticks(t, m.sound.rate), uint64(math.MaxUint64)
 	if before != never {
-		limit = ticks(before, m.rate)
+		limit = ticks(before, m.sound.rate)
 	}
-	for m.head < end && m.head+codec.AACFrameSamples <= limit {
-		m.emit(m.head, m.silent)
+	for m.sound.head < end && m.sound.head+codec.AACFrameSamples <= limit {
+		m.emit(m.sound.head, m.sound.silent)
 	}
 }
 
 // cross makes the next sample open a segment.
 func (m *muxer) cross(c cut) {
-	if m.next != nil { // no segment is empty
-		m.emit(m.head, m.silent)
+	if m.sound.next != nil { // no segment is empty
+		m.emit(m.sound.head, m.sound.silent)
 	}
 	init := m.audio.open.Init
 	at := &boundary{wall: c.wall.Add(-c.start), key: true, discontinuity: c.breaks, broken: c.broken}
-	if c.audio != m.config && !c.audio.Equal(m.config) {
+	if c.audio != m.sound.config && !c.audio.Equal(m.sound.config) {
 		if init = m.newInit(1, c.audio); init == nil {
 			return
 		}
-		m.config, m.silent, m.rate = c.audio, silence(c.audio), init.Timescale
+		m.sound.config, m.sound.silent, m.sound.rate = c.audio, silence(c.audio), init.Timescale
 		at.broken = true
 	}
 	at.init = init
 	if at.broken {
-		m.head = ticks(c.start, m.rate)
+		m.sound.head = ticks(c.start, m.sound.rate)
 	}
-	m.next = at
+	m.sound.next = at
 }
 
-// emit puts one access unit. The wall clock of m.next is that of media time 0.
+// emit puts one access unit. The wall clock of m.sound.next is that of media time 0.
 func (m *muxer) emit(time uint64, payload []byte) {
-	if m.next != nil {
-		m.next.wall = m.next.wall.Add(duration(time, m.rate))
+	if m.sound.next != nil {
+		m.sound.next.wall = m.sound.next.wall.Add(duration(time, m.sound.rate))
 	}
-	m.audio.put(sample{payload: payload, key: true}, time, m.next)
-	m.next = nil
-	m.head = m.audio.time + codec.AACFrameSamples
+	m.audio.put(sample{payload: payload, key: true}, time, m.sound.next)
+	m.sound.next = nil
+	m.sound.head = m.audio.time + codec.AACFrameSamples
 }
 
 // minClosed segments always stay: players need them.

@@ -108,8 +108,8 @@ type Snapshot struct {
 	// Segments are consecutive, oldest first; each has at least one part. Only
 	// the last may be open. Empty before the run's first key frame.
 	Segments []*Segment
-	// NextNumber and NextPart say which part will come next. They are right
-	// unless sound is missing or late.
+	// NextNumber and NextPart say which part will come next. That is certain:
+	// its first sample is here already.
 	NextNumber uint64
 	NextPart   int
 

@@ -128,6 +128,18 @@ func (w *writer) openSegment(time uint64, at *boundary) {
 	}
 }
 
+// growing is the bytes of the open segment.
+func (w *writer) growing() int64 {
+	n := int64(0)
+	if w.open != nil {
+		n = int64(w.open.Size)
+	}
+	if w.part != nil {
+		n += int64(w.part.Size)
+	}
+	return n
+}
+
 // drop forgets the oldest segment.
 func (w *writer) drop() {
 	size := int64(w.segments[0].Size)

@@ -16,10 +16,23 @@ func minute(b *testing.B) (*rig, *cmaf.Store) {
 	b.Helper()
 	r := newRig(b)
 	r.publish()
-	r.pace = time.Millisecond / 4
+	var store *cmaf.Store
+	var lead uint64
+	r.pause = func() {
+		if store == nil {
+			store = r.pack.Store(r.stream.Run())
+			<-store.Ready()
+			lead = store.Video().Snapshot().Segments[0].Number
+		}
+		if r.n%60 != 0 {
+			return
+		}
+		// The ninth part of the segment that the next picture closes.
+		if _, err := store.Video().Wait(b.Context(), lead+uint64(r.n/60), 8); err != nil {
+			b.Fatal(err)
+		}
+	}
 	r.play(65 * time.Second)
-	store := r.pack.Store(r.stream.Run())
-	<-store.Ready()
 	return r, store
 }
 

@@ -19,7 +19,8 @@ import (
 
 var discard = slog.New(slog.DiscardHandler)
 
-// rig is a hub with one stream and its HLS.
+// rig is a hub with one stream and its HLS, for a synctest bubble: publishing
+// takes its time.
 type rig struct {
 	t       testing.TB
 	hub     *hub.Hub
@@ -32,12 +33,12 @@ type rig struct {
 	sound   int64         // samples made
 	gop     int           // pictures
 	mute    bool
-	pace    time.Duration // between pictures
+	pause   func() // between pictures
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, pack: cmaf.New(cmaf.Config{}, discard), gop: 60, pace: time.Second / 30}
+	r := &rig{t: t, pack: cmaf.New(cmaf.Config{}, discard), gop: 60, pause: func() { time.Sleep(time.Second / 30) }}
 	r.hub = hub.New(hub.Config{}, discard, r.pack.Output)
 	r.handler = New(r.pack, Config{})
 	var err error
@@ -119,7 +120,7 @@ func (r *rig) play(d time.Duration) {
 			r.check(r.pub.Audio(pts, []byte("sound")))
 			r.sound += 1024
 		}
-		time.Sleep(r.pace) // in a bubble, or in a benchmark's preparation
+		r.pause()
 	}
 }
 
