@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -136,6 +137,16 @@ func TestKilledWriter(t *testing.T) {
 	}
 	for i := 0; ; i++ {
 		if err := b.Put(t.Context(), fmt.Sprintf("id-%d", i), entity{Name: "n"}); err != nil {
+			t.Fatal(err)
+		}
+		// Replaced and deleted entries change what the files hold too.
+		err := b.Put(t.Context(), "same", entity{Name: strings.Repeat("n", i%50)})
+		if i%2 == 0 {
+			err = errors.Join(err, b.Put(t.Context(), "flip", entity{}))
+		} else {
+			err = errors.Join(err, b.Delete(t.Context(), "flip"))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		fmt.Printf("acknowledged %d\n", i+1) // read by the parent
