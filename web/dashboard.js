@@ -15,10 +15,14 @@ const trouble = el('p', { className: 'card error', role: 'alert' });
 const watch = el('section', { className: 'card watch', hidden: true });
 const list = el('ul', { className: 'streams' });
 const empty = el('div', { className: 'card centre' });
-const name = el('input', { id: 'stream-name', maxLength: 128, autocomplete: 'off', placeholder: 'Workshop camera' });
+const problem = el('p', { className: 'error', role: 'alert' }); // of the last action
+const name = el('input', {
+  id: 'stream-name', maxLength: 128, autocomplete: 'off', placeholder: 'workshop-camera',
+  pattern: '[A-Za-z0-9_.@+\\-]*', title: 'Letters, digits and _ . @ + -',
+});
 const form = el('form', { className: 'card make', onsubmit: make },
   el('label', { htmlFor: 'stream-name' }, 'Name of a new stream for OBS, ffmpeg or a camera', name),
-  el('button', { className: 'primary', textContent: 'Make a stream' }));
+  el('button', { className: 'primary', textContent: 'Make a stream' }), problem);
 
 async function begin() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
@@ -36,7 +40,7 @@ function askLogin(message = '') {
   clearTimeout(timer);
   show(logout, false);
   const field = el('input', { type: 'password', id: 'token', autocomplete: 'off', required: true });
-  const problem = el('p', { className: 'error', role: 'alert', textContent: message });
+  const refusal = el('p', { className: 'error', role: 'alert', textContent: message });
   const submit = async (e) => {
     e.preventDefault();
     // People paste what they have: the token, or the whole link.
@@ -45,7 +49,7 @@ function askLogin(message = '') {
       await api('POST', '/login', { token });
       begin();
     } catch (err) {
-      setText(problem, err.message);
+      setText(refusal, err.message);
       field.select();
     }
   };
@@ -53,7 +57,7 @@ function askLogin(message = '') {
     el('h2', { textContent: 'Log in' }),
     el('p', { className: 'soft' }, 'Open the link that ', el('code', { textContent: 'glimpse serve' }),
       ' printed, or paste that link or the admin token here.'),
-    el('label', {}, 'Link or token', field), problem,
+    el('label', {}, 'Link or token', field), refusal,
     el('button', { className: 'primary', textContent: 'Log in' })));
   field.focus();
 }
@@ -99,8 +103,9 @@ function draw(streams) {
 
 async function make(e) {
   e.preventDefault();
+  setText(problem, '');
   try {
-    const made = await api('POST', '/streams', { name: name.value.trim() });
+    const made = await api('POST', '/streams', name.value ? { name: name.value } : {});
     name.value = '';
     await refresh();
     rows.get(made.id)?.reveal();
@@ -115,6 +120,7 @@ function remove(stream) {
   const standing = stream.kind === 'standing';
   const go = async () => {
     dialog.close();
+    setText(problem, '');
     try {
       await api('DELETE', '/streams/' + encodeURIComponent(stream.id));
     } catch (err) {
@@ -135,7 +141,7 @@ function remove(stream) {
 
 function failed(err) {
   if (err instanceof ApiError && err.status === 401) return askLogin();
-  setText(trouble, err.message);
+  setText(problem, err.message);
 }
 
 // open plays a stream at the top of the page.
