@@ -43,13 +43,15 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g, err := New(Config{Server: o.Server, Token: o.Token, Source: film, Publish: PublishRTMP}, stdout, o.Logger)
+	g, err := New(Config{
+		Server: o.Server, Token: o.Token, Source: film, Publish: PublishRTMP, Colour: IsTerminal(stdout),
+	}, stdout, o.Logger)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return g.Run(ctx, readLines(ctx, stdin))
+	return g.Run(ctx, ReadLines(ctx, stdin))
 }
 
 func openFilm(name string) (*source.File, error) {
@@ -60,8 +62,9 @@ func openFilm(name string) (*source.File, error) {
 	return source.Open(name)
 }
 
-// readLines reads lines until r or ctx ends.
-func readLines(ctx context.Context, r io.Reader) <-chan string {
+// ReadLines hands on the lines of r until r or ctx ends; nil for a nil r. Its
+// goroutine cannot leave a read of r that blocks.
+func ReadLines(ctx context.Context, r io.Reader) <-chan string {
 	if r == nil {
 		return nil
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	Source  *source.File // what the camera sees; stays the caller's
 	Publish PublishFunc  // how to publish by RTMP
 	Model   string       // "" is "Mentra Live"
+	Apps    []string     // packages to start once the glasses are connected
+	Colour  bool         // of what the wearer sees: see IsTerminal
 	Times   Times
 	Dial    DialFunc // nil is net.Dialer's; every connection is made with it
 }
@@ -78,7 +80,7 @@ func New(cfg Config, out io.Writer, log *slog.Logger) (*Glasses, error) {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
 	cfg.Times = cfg.Times.withDefaults()
-	g := &Glasses{cfg: cfg, log: log, screen: newScreen(out), loop: actor.New(64)}
+	g := &Glasses{cfg: cfg, log: log, screen: &screen{out: out, colour: cfg.Colour}, loop: actor.New(64)}
 	g.net = newNetwork(cfg.Dial, cfg.Times.Stall)
 	g.link = &link{
 		url: address, token: cfg.Token, times: cfg.Times, log: log,
@@ -185,6 +187,10 @@ func (g *Glasses) onMessage(e protocol.Envelope, b []byte) {
 	case protocol.TypeConnectionAck:
 		if !g.acked { // it comes twice
 			g.screen.say("connected to the cloud as %s", e.SessionID)
+			for _, pkg := range g.cfg.Apps {
+				g.link.send(appCommand(protocol.TypeStartApp, pkg))
+			}
+			g.cfg.Apps = nil
 		}
 		g.acked, g.complained = true, false
 	case protocol.TypeStartStream, protocol.TypeStartStreamOld:

@@ -94,7 +94,7 @@ func TestScreen(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var b strings.Builder
-			newScreen(&b).show(&protocol.Display{Layout: []byte(tc.layout)})
+			(&screen{out: &b}).show(&protocol.Display{Layout: []byte(tc.layout)})
 			if got := "\n" + strings.TrimSuffix(b.String(), "\n"); got != tc.want {
 				t.Errorf("got %s\nwant %s", got, tc.want)
 			}
@@ -108,7 +108,7 @@ func FuzzLayout(f *testing.F) {
 	f.Add([]byte(`{"layoutType":"dashboard_card","leftText":"a\u0301","rightText":""}`))
 	f.Fuzz(func(t *testing.T, layout []byte) {
 		var b strings.Builder
-		newScreen(&b).show(&protocol.Display{Layout: layout})
+		(&screen{out: &b}).show(&protocol.Display{Layout: layout})
 		for line := range strings.SplitSeq(b.String(), "\n") {
 			if strings.HasPrefix(line, "│") && columns(line) != screenWidth+4 {
 				t.Errorf("line of %d columns: %q", columns(line), line)

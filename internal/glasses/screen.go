@@ -33,16 +33,15 @@ type screen struct {
 	colour bool
 }
 
-// newScreen writes to out, with colours if it is a terminal and NO_COLOR is
-// not set.
-func newScreen(out io.Writer) *screen {
-	s := &screen{out: out}
-	if f, ok := out.(*os.File); ok && os.Getenv("NO_COLOR") == "" {
-		if st, err := f.Stat(); err == nil {
-			s.colour = st.Mode()&os.ModeCharDevice != 0
-		}
+// IsTerminal reports whether colours are welcome: out is a terminal and
+// NO_COLOR (no-color.org) is not set.
+func IsTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
 	}
-	return s
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // say prints a line about the glasses themselves.
