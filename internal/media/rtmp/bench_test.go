@@ -137,3 +137,41 @@ func key(f *frame.Frame) *frame.Frame {
 	k.Key = true
 	return &k
 }
+
+// BenchmarkIngest measures one picture from a publisher over TCP into the hub,
+// the publisher's writing included.
+func BenchmarkIngest(b *testing.B) {
+	r := newRig(b, Config{})
+	s, err := r.hub.Open(hub.Spec{ID: "one", IngestKey: "one-key", PlaybackID: "one-play"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	picture, _ := benchFrames(b)
+	c, err := Dial(b.Context(), r.url("one-key"), Options{Tracks: smallFilm().tracks[:1]})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	picture.Key = true
+	if err := c.WriteFrame(picture); err != nil {
+		b.Fatal(err)
+	}
+	run, err := s.WaitRun(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	rd := run.Subscribe(hub.ReaderOptions{})
+	defer rd.Close()
+	var frames []*frame.Frame
+	b.ReportAllocs()
+	for b.Loop() {
+		picture.DTS += 33 * time.Millisecond
+		picture.PTS = picture.DTS
+		if err := c.WriteFrame(picture); err != nil {
+			b.Fatal(err)
+		}
+		if frames, err = rd.Next(b.Context(), frames); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

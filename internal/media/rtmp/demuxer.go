@@ -244,7 +244,7 @@ func (d *demuxer) command(b []byte) error {
 		return nil
 	}
 	switch string(b[3 : 3+n]) {
-	case "FCUnpublish", "deleteStream", "closeStream":
+	case "deleteStream", "closeStream": // FCUnpublish comes before it
 		return errUnpublished
 	}
 	return nil

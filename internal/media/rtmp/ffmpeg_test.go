@@ -29,7 +29,7 @@ func TestFFmpegPublishAndPlay(t *testing.T) {
 			player := startFFmpeg(t, "-copyts", "-i", url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
 			until(t, "the player", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
 			_, stderr, ok := startFFmpeg(t, publishArgs(url("one-key"), 3, extra...)...).wait()
-			if !ok {
+			if !ok || stderr != "" {
 				t.Fatalf("publisher: %s", stderr)
 			}
 			out, stderr, ok := player.wait()

@@ -286,13 +286,13 @@ func TestMetadataAnnouncesSound(t *testing.T) {
 }
 
 func TestGoodbyes(t *testing.T) {
-	for _, name := range []string{"FCUnpublish", "deleteStream", "closeStream", "_checkbw", ""} {
+	for _, name := range []string{"deleteStream", "closeStream", "FCUnpublish", "_checkbw", ""} {
 		body, err := amf0.Data{name, 5.0}.Marshal()
 		if err != nil {
 			t.Fatal(err)
 		}
 		var d demuxer
-		wantEnd := !strings.HasPrefix(name, "_") && name != ""
+		wantEnd := strings.HasSuffix(name, "Stream")
 		for _, m := range []message{{kind: typeCommand, body: body}, {kind: typeCommandAMF3, body: append([]byte{0}, body...)}} {
 			if err := d.message(m); errors.Is(err, errUnpublished) != wantEnd {
 				t.Errorf("%q: %v", name, err)

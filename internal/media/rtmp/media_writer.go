@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/binary"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 const (
 	outChunkSize = 65536     // both the library's server and our client announce it
+	tlsRecord    = 16384     // payload of a full record (RFC 8446 §5.1)
 	flushBytes   = 256 << 10 // about what is written at once, within one timeout
 	audioStream  = 4         // the chunk streams that we use
 	videoStream  = 6
@@ -25,10 +27,10 @@ const (
 // begin at 0 with the first frame. It is for one goroutine and, once its
 // buffers have grown, allocates nothing.
 type mediaWriter struct {
-	conn     net.Conn
-	stream   uint32        // message stream id
-	timeout  time.Duration // of a write of about flushBytes
-	coalesce bool          // one Write instead of a writev: TLS makes a record of each slice
+	conn    net.Conn
+	stream  uint32        // message stream id
+	timeout time.Duration // of a write of about flushBytes
+	secure  *bufio.Writer // for TLS, which makes a record of each slice; else nil
 
 	started      bool
 	base         time.Duration // DTS of the first frame
@@ -38,12 +40,14 @@ type mediaWriter struct {
 	bufs    net.Buffers // what waits, in order
 	out     net.Buffers // consumed by a writev
 	waiting int         // bytes in bufs
-	joined  []byte
 }
 
 func newMediaWriter(conn net.Conn, stream uint32, timeout time.Duration) *mediaWriter {
-	_, secure := conn.(*tls.Conn)
-	return &mediaWriter{conn: conn, stream: stream, timeout: timeout, coalesce: secure}
+	w := &mediaWriter{conn: conn, stream: stream, timeout: timeout}
+	if _, ok := conn.(*tls.Conn); ok {
+		w.secure = bufio.NewWriterSize(conn, tlsRecord)
+	}
+	return w
 }
 
 // announce queues onMetaData and the sequence headers of the tracks.
@@ -198,12 +202,11 @@ func (w *mediaWriter) flush() error {
 		return err
 	}
 	var err error
-	if w.coalesce {
-		w.joined = w.joined[:0]
+	if w.secure != nil {
 		for _, b := range w.bufs {
-			w.joined = append(w.joined, b...)
+			_, _ = w.secure.Write(b) // Flush returns the first error
 		}
-		_, err = w.conn.Write(w.joined)
+		err = w.secure.Flush()
 	} else {
 		w.out = w.bufs
 		_, err = w.out.WriteTo(w.conn)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"math/big"
 	"net"
@@ -130,6 +131,35 @@ func TestPushToFFmpegListen(t *testing.T) {
 	if n := len(crcLines(out, 0)); n != 60 || !ok {
 		t.Errorf("ffmpeg read %d pictures of 60: %s", n, stderr)
 	}
+}
+
+// A key frame of nearly 4 MiB passes; a larger message ends the connection.
+func TestLargeKeyFrame(t *testing.T) {
+	r := newRig(t, Config{})
+	s := r.open("one", 0)
+	c, err := Dial(t.Context(), r.url("one-key"), Options{Tracks: bigFilm().tracks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	idr := make([]byte, 4<<20-16)
+	idr[0] = 0x65
+	f := &frame.Frame{Track: bigFilm().tracks[0], Key: true, Payload: binary.BigEndian.AppendUint32(nil, uint32(len(idr)))}
+	f.Payload = append(f.Payload, idr...)
+	if err := c.WriteFrame(f); err != nil {
+		t.Fatal(err)
+	}
+	player, err := r.join("one-play")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.media(player, 2)[1]; len(got.body) != 5+len(f.Payload) {
+		t.Errorf("%d bytes played; %d were published", len(got.body), 5+len(f.Payload))
+	}
+	f.Payload = make([]byte, 4<<20)
+	_ = c.WriteFrame(f)
+	<-c.Done()
+	until(t, "the stream to end", func() bool { return s.State() == hub.StateEnded })
 }
 
 func TestPushRefused(t *testing.T) {

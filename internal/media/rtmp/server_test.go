@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,6 +126,50 @@ func TestConnectionCaps(t *testing.T) {
 	})
 	_ = two.Close()
 }
+
+// Strangers of one address do not take the places of others, and give theirs
+// back when they are served or leave.
+func TestGate(t *testing.T) {
+	g := gate{maxConns: 2000, maxPerAddr: 600, byRemote: map[netip.Addr]*tally{}}
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for i := range maxPendingPerAddr {
+		if !g.enter(a) {
+			t.Fatalf("stranger %d has no place", i)
+		}
+	}
+	if g.enter(a) {
+		t.Error("one stranger too many of an address")
+	}
+	if !g.enter(b) {
+		t.Error("another address has no place")
+	}
+	g.served(a)
+	if !g.enter(a) {
+		t.Error("the place of one who is served stays taken")
+	}
+	g.leave(a, false)
+	for range maxPendingPerAddr {
+		g.leave(a, true)
+	}
+	g.leave(b, true)
+	if g.conns != 0 || g.pending != 0 || len(g.byRemote) != 0 {
+		t.Errorf("%d connections, %d strangers, %d addresses remain", g.conns, g.pending, len(g.byRemote))
+	}
+	for in, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1:2:3:4": "2001:db8::",
+	} {
+		if got := remote(addrConn{addr: &net.TCPAddr{IP: net.ParseIP(in), Port: 1}}); got.String() != want {
+			t.Errorf("%s counts as %v", in, got)
+		}
+	}
+}
+
+type addrConn struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c addrConn) RemoteAddr() net.Addr { return c.addr }
 
 // A listener that fails goes on: first after 50 ms, then ever longer, at most 1 s.
 func TestAcceptErrors(t *testing.T) {
