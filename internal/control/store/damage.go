@@ -62,15 +62,20 @@ func (n *NATS) writeMarks(ctx context.Context) error {
 	if err := streams.Err(); err != nil {
 		return fmt.Errorf("list buckets: %w", err)
 	}
+	return saveMarks(n.dir, marks)
+}
+
+// saveMarks replaces the file of marks.
+func saveMarks(dir string, marks map[string]mark) error {
 	data, err := json.Marshal(marks)
 	if err != nil {
 		return fmt.Errorf("encode marks: %w", err)
 	}
-	tmp := marksFile(n.dir) + ".new"
+	tmp := marksFile(dir) + ".new"
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return fmt.Errorf("write marks: %w", err)
 	}
-	if err := os.Rename(tmp, marksFile(n.dir)); err != nil {
+	if err := os.Rename(tmp, marksFile(dir)); err != nil {
 		return fmt.Errorf("write marks: %w", err)
 	}
 	return nil
@@ -158,12 +163,5 @@ func setAside(dir string, damaged map[string]string, why error) ([]Loss, error) 
 	for name := range damaged {
 		delete(marks, name)
 	}
-	data, err := json.Marshal(marks)
-	if err != nil {
-		return losses, fmt.Errorf("encode marks: %w", err)
-	}
-	if err := os.WriteFile(marksFile(dir), data, 0o600); err != nil {
-		return losses, fmt.Errorf("write marks: %w", err)
-	}
-	return losses, nil
+	return losses, saveMarks(dir, marks)
 }
