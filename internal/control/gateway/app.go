@@ -82,8 +82,9 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 		return link
 	}
 	var refusal *session.Refusal
-	if !errors.As(err, &refusal) {
-		refusal = &session.Refusal{Code: protocol.CodeInternal, Text: "internal error"}
+	if !errors.As(err, &refusal) { // we go down, or the peer has gone
+		c.out.Close(int(websocket.StatusServiceRestart), "server restarting")
+		return nil
 	}
 	g.log.Info("app refused", "app", hello.Package, "code", refusal.Code)
 	if mini { // anything but NOT_RUNNING would make it knock on

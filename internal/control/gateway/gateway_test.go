@@ -463,3 +463,18 @@ func TestUnknownTypes(t *testing.T) {
 	}
 	phone.until("pong")
 }
+
+// A server on its way down refuses nobody for good.
+func TestComeBackLater(t *testing.T) {
+	e := newEdge(t, Config{})
+	e.started(e.phone())
+	e.reg.Close()
+	app := e.dial("/app-ws", nil)
+	app.send(`{"type":"tpa_connection_init","sessionId":"` + user + `-` + pkg + `","packageName":"` + pkg + `","apiKey":"` + key + `"}`)
+	phone := e.dial("/glasses-ws?token=good", nil)
+	for name, c := range map[string]*client{"app": app, "phone": phone} {
+		if m, err := c.next(); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
+			t.Errorf("%s got %v, %v", name, m, err)
+		}
+	}
+}

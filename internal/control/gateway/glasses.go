@@ -27,7 +27,8 @@ func (g *Gateway) ServeGlasses(w http.ResponseWriter, r *http.Request) {
 		link, err := g.sessions.AttachPhone(ctx, user, reachedBy(r), c.out)
 		if err != nil {
 			g.refused.Add(1)
-			c.out.Close(int(websocket.StatusTryAgainLater), "try again later")
+			g.log.Warn("phone cannot be served", "user", user, "error", err)
+			c.out.Close(int(websocket.StatusServiceRestart), "server restarting")
 			return
 		}
 		g.phones.Add(1)

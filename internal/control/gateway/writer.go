@@ -54,11 +54,11 @@ func newWriter(c conn, limit int, timeout time.Duration, dropped *atomic.Uint64,
 // queued and the socket is closed with 1013 "slow".
 func (w *writer) Send(frame []byte) { w.push(outgoing{websocket.MessageText, frame}) }
 
-// Offer queues a text frame that may be lost: it is dropped and counted while
-// more than half of the limit waits.
+// Offer queues a text frame that may be lost: it is dropped and counted when
+// with it more than half of the limit would wait, but never by an empty queue.
 func (w *writer) Offer(frame []byte) {
 	w.mu.Lock()
-	crowded := !w.closed && w.bytes+len(frame) > w.limit/2
+	crowded := !w.closed && w.bytes > 0 && w.bytes+len(frame) > w.limit/2
 	w.mu.Unlock()
 	if crowded {
 		w.dropped.Add(1)

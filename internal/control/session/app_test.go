@@ -269,8 +269,10 @@ func TestSupersededAppSocket(t *testing.T) {
 	})
 }
 
+// B44
+//
 // A same process that reconnects is told where its stream stands; a fresh
-// process is told nothing.
+// process is told nothing until it asks.
 func TestReconnectedAppIsTold(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -288,10 +290,14 @@ func TestReconnectedAppIsTold(t *testing.T) {
 				spec.Notify(MediaEvent{State: MediaLive})
 				time.Sleep(c.away)
 				synctest.Wait()
-				_, socket := w.connect("com.x.app", false)
+				app, socket := w.connect("com.x.app", false)
 				statuses := socket.got("managed_stream_status")
 				if told := len(statuses) > 0; told != c.told {
 					t.Fatalf("told %v", statuses)
+				}
+				w.say(app, `{"type":"stream_status_check"}`)
+				if r := last(t, socket, "stream_status_check_response"); r["hasActiveStream"] != true {
+					t.Errorf("a check says %v", r)
 				}
 				if c.told && statuses[len(statuses)-1].str("status") != "active" {
 					t.Errorf("told %v", statuses)

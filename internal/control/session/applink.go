@@ -34,22 +34,26 @@ type AppLink struct {
 // AttachApp connects a socket to the app session that it names. The
 // acknowledgement is queued on the socket before AttachApp returns, and what is
 // received afterwards is handled in order. A session that does not run is a
-// *Refusal with CodeAppNotStarted.
+// *Refusal with CodeAppNotStarted; ErrClosed is for later.
 func (r *Registry) AttachApp(ctx context.Context, hello AppHello, socket Socket) (*AppLink, error) {
 	refused := &Refusal{protocol.CodeAppNotStarted, "App not started for this session"}
 	r.mu.Lock()
 	b, known := r.apps[hello.SessionID]
 	s := r.sessions[b.user]
 	r.mu.Unlock()
-	if !known || s == nil || b.pkg != hello.Package {
-		return nil, refused
-	}
 	var link *AppLink
-	err := s.do(ctx, func() { link = s.attach(hello, socket) })
-	if err != nil || link == nil {
-		return nil, refused
+	if known && s != nil && b.pkg == hello.Package {
+		_ = s.do(ctx, func() { link = s.attach(hello, socket) }) // an ended session has no link
 	}
-	return link, nil
+	if link != nil {
+		return link, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed { // a refusal would end the app for good
+		return nil, ErrClosed
+	}
+	return nil, refused
 }
 
 // attach makes socket the app's. It returns nil when the app does not run.

@@ -59,15 +59,17 @@ const (
 	closeRestart  = 1012 // everybody reconnects
 )
 
-// Apps is the registry of apps, as *apps.Registry is one. Its methods may take a while: they are called
-// from goroutines of sockets and requests, never from a session's loop.
+// Apps is the registry of apps, as *apps.Registry is one. Its method may take a
+// while: it is called from goroutines of sockets and requests, never from a
+// session's loop.
 type Apps interface {
 	App(pkg string) (apps.App, bool)
 }
 
-// Webhooks calls app servers, as *apps.Webhooks does. A nil error means that the server answered 2xx;
-// one that wraps apps.ErrUnreachable, that it cannot have read the webhook, and
-// only then is a second session_request sent. The context carries the limit.
+// Webhooks calls app servers, as *apps.Webhooks does. A nil error means that
+// the server answered 2xx; one that wraps apps.ErrUnreachable, that it cannot
+// have read the webhook, and only then is a second session_request sent. The
+// context carries the limit.
 type Webhooks interface {
 	Start(ctx context.Context, app apps.App, req protocol.SessionRequest) error
 	Stop(ctx context.Context, app apps.App, req protocol.StopRequest) error

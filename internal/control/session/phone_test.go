@@ -12,7 +12,7 @@ import (
 	"glimpse/protocol"
 )
 
-// A43 A48 C49
+// A48
 func TestTranscriptionRelay(t *testing.T) {
 	const said = `{"type":"local_transcription","text":"stop stream","isFinal":true,"transcribeLanguage":"en-US","startTime":0,"endTime":900}`
 	for _, c := range []struct {
@@ -139,6 +139,8 @@ func TestCameraDenied(t *testing.T) {
 	})
 }
 
+// A25
+//
 // Direct statuses go to their app alone, top-level only, in one spelling, with
 // statistics and errors, from old and new phones.
 func TestDirectStatuses(t *testing.T) {

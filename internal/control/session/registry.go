@@ -33,8 +33,8 @@ func endedMeanwhile() error {
 // errFailed says that a session broke while it was asked.
 var errFailed = errors.New("session failed")
 
-// errClosed says that the registry takes nothing more.
-var errClosed = errors.New("sessions are closed")
+// ErrClosed says that the server is going down: come back to the next process.
+var ErrClosed = errors.New("sessions are closed")
 
 // Registry knows the session of every wearer and which session an app's
 // sessionId belongs to. All methods are safe for concurrent use. Make it with
@@ -104,7 +104,7 @@ func (r *Registry) get(user string) (*Session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return nil, errClosed
+		return nil, ErrClosed
 	}
 	if s := r.sessions[user]; s != nil {
 		return s, nil
@@ -227,7 +227,10 @@ func (r *Registry) StopApp(ctx context.Context, user, pkg string) error {
 	err := s.do(ctx, func() {
 		s.stopApp(pkg, protocol.ReasonUserDisabled, func() { close(stopped) })
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, actor.ErrStopped): // nothing runs any more
+		return nil
+	case err != nil:
 		return fmt.Errorf("stop app: %w", err)
 	}
 	select {

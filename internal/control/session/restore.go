@@ -18,8 +18,9 @@ import (
 // Record is what survives of a wearer's session when the process ends, however
 // it ends (CONTROL.md "What survives kill -9"). It holds stream keys.
 type Record struct {
-	Base   string       `json:"base"` // address under which the phone reached us
-	Apps   []AppRecord  `json:"apps"` // that are meant to run, ordered
+	Base   string       `json:"base"`  // address under which the wearer reaches us
+	Phone  bool         `json:"phone"` // it is the phone's: one has been here
+	Apps   []AppRecord  `json:"apps"`  // that are meant to run, ordered
 	Camera camera.State `json:"camera"`
 }
 
@@ -75,12 +76,13 @@ func (r *Registry) Restore(ctx context.Context) error {
 // restore makes a new session the successor of a recorded one.
 func (s *Session) restore(r *Record, found []*appSession) {
 	now := time.Now()
-	s.base = address{base: r.Base, phone: true}
+	s.base = address{base: r.Base, phone: r.Phone}
 	s.until = now.Add(s.reg.cfg.PhoneGrace)
 	for _, a := range found { // the same process may come back by itself first
 		a.state, a.deadline = appAway, now.Add(s.reg.cfg.AppHold)
 		s.apps[a.app.Package] = a
 	}
+	s.needed() // apps without a phone need none
 	s.camera = camera.Restore(r.Camera, s.reg.cfg.Camera, now)
 	s.memory.dirty = true
 	stream := s.camera.Stream
@@ -130,7 +132,7 @@ func (s *Session) remember() {
 
 // record is what survives of the session now, nil for nothing.
 func (s *Session) record() *Record {
-	record := &Record{Base: s.base.base, Camera: s.camera}
+	record := &Record{Base: s.base.base, Phone: s.base.phone, Camera: s.camera}
 	for pkg, a := range s.apps {
 		if a.state == appStopping || a.released {
 			continue

@@ -64,7 +64,7 @@ func (m *mortalStore) Delete(ctx context.Context, user string) error {
 	return m.Store.Delete(ctx, user)
 }
 
-// B44: after a restart of ours everything is as it was: the same stream with the
+// After a restart of ours everything is as it was: the same stream with the
 // same key and URLs, the apps without an onStop, each told where it stands.
 func TestRestartKeepsEverything(t *testing.T) {
 	for name, kill := range map[string]bool{"SIGTERM": false, "kill -9": true} {

@@ -11,7 +11,7 @@ import (
 	"glimpse/protocol"
 )
 
-// A25 A27 A40 B13 D9
+// A40 B13 D9
 func TestManagedStreamFromStartToStop(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		phone, glasses := w.phone()
@@ -86,7 +86,7 @@ func TestManagedStreamFromStartToStop(t *testing.T) {
 	})
 }
 
-// A18 (stop order of WIRE a.1.2)
+// The stop order that is safe for every SDK (WIRE a.1.2).
 func TestStopOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		phone, _ := w.phone()
