@@ -7,7 +7,7 @@ import (
 	"glimpse/internal/media/hub"
 )
 
-// A6 A7 E4 E49
+// A6 E4
 // ffmpeg publishes, ffmpeg plays: every picture and sound frame that went in
 // comes out. The player is there first.
 func TestFFmpegPublishAndPlay(t *testing.T) {

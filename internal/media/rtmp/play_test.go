@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,6 +98,52 @@ func put(t testing.TB, p *hub.Publisher, f *frame.Frame) {
 }
 
 // A7 E49
+// A picture with its sound is at the player, behind publisher and server, far
+// below a second after it was taken; three streams at once.
+func TestSubSecond(t *testing.T) {
+	r := newRig(t, Config{})
+	for _, name := range []string{"a", "b", "c"} {
+		r.open(name, 0)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := smallFilm()
+			c, err := Dial(t.Context(), r.url(name+"-key"), Options{Tracks: m.tracks})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			first := slices.IndexFunc(m.frames, (*frame.Frame).IsVideo)
+			if err := c.WriteFrame(m.frames[first]); err != nil {
+				t.Fatal(err)
+			}
+			player, err := r.join(name + "-play")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.media(player, 3) // headers and the key frame
+			pictures := 0
+			for _, f := range m.frames[first+1:] {
+				start := time.Now()
+				if err := c.WriteFrame(f); err != nil {
+					t.Fatal(err)
+				}
+				if !f.IsVideo() {
+					continue // may wait for a picture
+				}
+				for r.media(player, 1)[0].kind != typeVideo {
+				}
+				if d := time.Since(start); d > 500*time.Millisecond {
+					t.Errorf("picture %d took %v", pictures, d)
+				}
+				pictures++
+			}
+			if pictures != 59 {
+				t.Errorf("%d pictures", pictures)
+			}
+		})
+	}
+}
+
 // A player that joins inside a group of pictures has its key frame at once, at
 // time 0, behind the sequence headers; new parameters bring a new header.
 func TestJoinStartsAtKeyFrame(t *testing.T) {
