@@ -76,8 +76,7 @@ func (m *muxer) frame(f *frame.Frame) error {
 	if f.IsVideo() {
 		m.pictureFrame(f)
 	} else if m.started {
-		m.sound.source = f.Track
-		m.sound.held = append(m.sound.held, f)
+		m.hear(f)
 	}
 	if m.failure != nil || !m.started {
 		return m.failure

@@ -272,6 +272,32 @@ func TestParameterChange(t *testing.T) { // new init and DISCONTINUITY in both
 	}
 }
 
+func TestTakeoverWithOtherParameters(t *testing.T) { // one discontinuity, and sound at once
+	s := newSource(t)
+	s.audio = audioTrack(t, stereo48)
+	s.m.setSource(s.audio)
+	s.play(0, 5*time.Second, 30, 2*time.Second)
+	s.video, s.audio = videoTrack(t, 0), audioTrack(t, stereo44)
+	s.picture(5*time.Second, 5*time.Second, true)
+	s.play(5*time.Second+time.Second/30, 8*time.Second, 30, 2*time.Second)
+	v, a := s.m.store.video.Snapshot(), s.m.store.audio.Snapshot()
+	parse(t, v)
+	parse(t, a)
+	for i, seg := range v.Segments {
+		if want := i == 4; seg.Discontinuity != want || a.Segments[i].Discontinuity != want {
+			t.Errorf("segment %d: discontinuity %t, %t; want %t", i, seg.Discontinuity, a.Segments[i].Discontinuity, want)
+		}
+	}
+	if seg := a.Segments[4]; seg.Init.Timescale != 44100 || seg.Discontinuities != 1 || v.Segments[4].Discontinuities != 1 {
+		t.Errorf("after the takeover: %d Hz, %d discontinuities", seg.Init.Timescale, seg.Discontinuities)
+	}
+	for i, sm := range parse(t, &Snapshot{Segments: a.Segments[4:]}) {
+		if i > 3 && isSilence(sm.Payload) {
+			t.Errorf("sound frame %d is silence", i)
+		}
+	}
+}
+
 func TestHole(t *testing.T) { // DISCONTINUITY when frame.Discontinuity
 	for _, withSound := range []bool{true, false} {
 		s := newSource(t)
@@ -550,7 +576,7 @@ func TestAnyTimes(t *testing.T) {
 			continue
 		}
 		for _, seg := range a.Segments {
-			if pic := v.Segment(seg.Number); pic == nil || pic.Discontinuity != seg.Discontinuity {
+			if pic := v.Segment(seg.Number); pic == nil || pic.Discontinuity != seg.Discontinuity || pic.Discontinuities != seg.Discontinuities {
 				t.Fatalf("seed %d: segment %d differs between the tracks", seed, seg.Number)
 			}
 		}

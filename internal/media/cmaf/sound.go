@@ -39,6 +39,25 @@ func (m *muxer) follow() {
 	}
 }
 
+// hear takes a frame of the source: it waits for the picture's front. Sound with
+// new parameters that comes just after a cut still belongs to it, as when a
+// newcomer takes over with other pictures and other sound.
+func (m *muxer) hear(f *frame.Frame) {
+	m.sound.source = f.Track
+	m.sound.held = append(m.sound.held, f)
+	n, open := len(m.cuts), m.video.open
+	params := carried(f.Track)
+	if params == nil || n == 0 || params.Equal(m.cuts[n-1].audio) || len(open.Parts) > 0 || !open.Key {
+		return // nobody may have seen the picture's segment
+	}
+	m.cuts[n-1].audio, m.cuts[n-1].breaks = params, true
+	if !open.Discontinuity {
+		open.Discontinuity = true
+		open.Discontinuities++
+		m.video.breaks++
+	}
+}
+
 // soundFrame adds a frame of the source, unless its parameters are not in force
 // (they will be from the next key frame that cuts) or silence stands there.
 func (m *muxer) soundFrame(f *frame.Frame) {

@@ -348,11 +348,19 @@ func FuzzSplitSession(f *testing.F) {
 	})
 }
 
-// Whatever path and query come, an answer is one of a few kinds.
+// Whatever path and query come to a live stream, an answer is one of a few
+// kinds, and whatever is not media says so in a sentence that nobody caches.
 func FuzzServe(f *testing.F) {
 	r := newRig(f)
 	f.Cleanup(r.close)
-	for _, seed := range []string{"index.m3u8", "video.m3u8", "~abcdefghij234567/x", "a-v-1-2.m4s", "../x", "%00"} {
+	r.handler.wait = time.Millisecond
+	r.pause = func() {}
+	r.publish()
+	r.play(time.Second)
+	store := r.pack.Store(r.stream.Run())
+	<-store.Ready()
+	next := string(store.Video().AppendPart(nil, store.Video().Snapshot().NextNumber, 3))
+	for _, seed := range []string{"index.m3u8", "video.m3u8", "~abcdefghij234567/audio.m3u8", "~abcdefghij234567/x", next, "../x", "%00"} {
 		f.Add(seed, "_HLS_msn=1")
 	}
 	f.Fuzz(func(t *testing.T, path, query string) {
@@ -360,7 +368,13 @@ func FuzzServe(f *testing.F) {
 		req.URL.RawQuery = query
 		w := httptest.NewRecorder()
 		r.handler.ServeHTTP(w, req, r.stream, path)
-		if w.Code != 503 && w.Code != 404 {
+		switch w.Code {
+		case 200:
+		case 400, 404, 503:
+			if w.Header().Get("Cache-Control") != "no-store" || !strings.HasSuffix(w.Body.String(), ".\n") {
+				t.Errorf("%q: %d %v %q", path, w.Code, w.Header(), w.Body)
+			}
+		default:
 			t.Errorf("%q: %d", path, w.Code)
 		}
 	})
