@@ -23,7 +23,7 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
   const title = el('p', { className: 'notice-title' });
   const detail = el('p');
   const notice = el('div', { className: 'notice' }, el('div', { className: 'spinner' }), title, detail);
-  const sound = el('button', { type: 'button', className: 'sound', onclick: () => toggleSound(video, draw) });
+  const sound = el('button', { type: 'button', className: 'sound', onclick: soundClicked });
   const full = el('button', { type: 'button', className: 'quiet', textContent: 'Full screen', onclick: () => toggleFull(stage, video) });
   const silent = el('span', { className: 'silent', hidden: true });
   const figures = { latency: el('dd'), viewers: el('dd'), protocol: el('dd'), picture: el('dd') };
@@ -45,7 +45,7 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
     setText(detail, player.reachable ? more : unreachable);
     show(badge, state === 'live');
     show(notice, state !== 'live');
-    const none = noSound(status, player.kind);
+    const none = noSound(player);
     setText(sound, video.muted ? 'Sound on' : 'Sound off');
     sound.classList.toggle('primary', video.muted);
     show(sound, !none);
@@ -61,9 +61,16 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
     onstatus(player);
   }
 
+  // Where WebRTC has no sound, LL-HLS has: later, but heard.
+  function soundClicked() {
+    const why = soundElsewhere(player);
+    if (video.muted && why) player.preferHLS(why);
+    toggleSound(video, draw);
+  }
+
   const keys = (e) => {
     if (e.target.closest?.('input, textarea, button, summary, a, dialog') || e.ctrlKey || e.metaKey || e.altKey) return;
-    if (e.key === 'm') toggleSound(video, draw);
+    if (e.key === 'm') soundClicked();
     else if (e.key === 'f') toggleFull(stage, video);
   };
   addEventListener('keydown', keys);
@@ -92,11 +99,15 @@ function fact(name, value, title = '') {
 }
 
 // noSound says why a live stream has none to switch on, or ''.
-function noSound(status, kind) {
+function noSound({ status, kind, protocol }) {
   if (status?.state !== 'live') return '';
   if (status.sound === 'none') return 'No sound';
-  if (status.soundProblem && kind === 'webrtc') return `No sound: ${status.soundProblem}`;
-  return '';
+  return kind === 'webrtc' && protocol === 'webrtc' && status.soundProblem ? `No sound: ${status.soundProblem}` : '';
+}
+
+// soundElsewhere says why there is sound by LL-HLS alone, or ''.
+function soundElsewhere({ status, kind, protocol }) {
+  return kind === 'webrtc' && protocol === 'auto' && status?.soundProblem || '';
 }
 
 function toggleSound(video, draw) {

@@ -23,6 +23,8 @@ export class Player {
     this.frames = 0; // pictures decoded by this engine
     this.reason = ''; // why it is not WebRTC
     this.engine = null;
+    this.noWebRTC = false; // LL-HLS until the next run
+    this.wantsHLS = false; // or for good
     this.retryAt = 0;
     this.pause = 500;
     this.fails = 0;
@@ -48,6 +50,14 @@ export class Player {
     this.video.srcObject = null;
   }
 
+  // preferHLS plays by LL-HLS from now on, for the reason given.
+  preferHLS(reason) {
+    this.noWebRTC = this.wantsHLS = true;
+    this.reason = reason;
+    this.drop();
+    this.connect();
+  }
+
   get kind() { return this.engine?.kind ?? null; }
 
   // poll asks for the stream's state, every 2 s while somebody looks.
@@ -61,7 +71,7 @@ export class Player {
       const gone = ['missing', undefined].includes(this.status?.state) ? 'missing' : 'ended';
       const next = res.ok ? await res.json() : { ...this.status, state: gone };
       if (next.now) this.clock = Date.parse(next.now) - (sent + Date.now()) / 2;
-      if (next.startedAt !== this.status?.startedAt) this.noWebRTC = false; // a new run deserves a new try
+      if (next.startedAt !== this.status?.startedAt) this.noWebRTC = this.wantsHLS; // a new run deserves a new try
       this.status = next;
       this.reachable = true;
     } catch {

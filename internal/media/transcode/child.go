@@ -38,7 +38,7 @@ type child struct {
 func (t *Transcoder) start(ctx context.Context, j job) (*child, error) {
 	path, err := exec.LookPath(t.cfg.Path)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrMissing, err)
+		return nil, ErrMissing
 	}
 	if err := t.admit(); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 
 // The errors of the package. Their texts are safe to show to anyone.
 var (
-	ErrMissing = errors.New("ffmpeg is not installed (apt install ffmpeg, brew install ffmpeg): no sound by WebRTC, no thumbnails")
+	ErrMissing = errors.New("ffmpeg is not installed (apt install ffmpeg, brew install ffmpeg)")
 	ErrBusy    = errors.New("too many ffmpeg processes are running")
 	ErrClosed  = errors.New("the transcoder is closed")
 	// ErrNotLive is Thumbnail's answer for a stream without a picture.
@@ -77,12 +77,11 @@ func New(cfg Config, log *slog.Logger) *Transcoder {
 	return t
 }
 
-// Available returns nil when ffmpeg can be run, otherwise ErrMissing with the
-// place where it was looked for. It looks each time: installing ffmpeg needs no
-// restart.
+// Available returns nil when ffmpeg can be run, otherwise ErrMissing. It looks
+// each time: installing ffmpeg needs no restart.
 func (t *Transcoder) Available() error {
 	if _, err := exec.LookPath(t.cfg.Path); err != nil {
-		return fmt.Errorf("%w (%w)", ErrMissing, err)
+		return ErrMissing
 	}
 	return nil
 }
