@@ -13,6 +13,7 @@ func Check(s State) (info *protocol.StreamInfo, playbackID string) {
 		Type:      st.Kind.String(),
 		StreamID:  st.ID,
 		CreatedAt: protocol.Time{Time: st.Created},
+		Stats:     st.Glasses.Stats,
 	}
 	if st.Kind == Direct {
 		info.Status = st.Holds[0].Status

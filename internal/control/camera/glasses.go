@@ -140,6 +140,9 @@ func (m *machine) glassesSaid(e GlassesSaid) {
 		return // the start that was sent again ended the former one (WIRE c.4)
 	}
 	g.Misses = 0
+	if e.Stats != nil {
+		g.Stats = e.Stats
+	}
 	if alive(e.Status) {
 		g.Word = m.now
 		if !g.Asked { // it came back by itself

@@ -118,14 +118,15 @@ type Hold struct {
 
 // Pulse is what is known of the glasses' side of a stream.
 type Pulse struct {
-	Asked    bool      // told to run, and not heard to have ended
-	Started  time.Time // when start_stream was sent last
-	Again    bool      // that was not the first one for this stream id
-	Word     time.Time // when the glasses last said that it runs, after Started
-	From     uint32    // number of the first keep-alive since Started
-	SendAt   time.Time // the next keep-alive
-	AnswerBy time.Time // the outstanding one; zero when there is none
-	Misses   int       // in a row
+	Asked    bool            // told to run, and not heard to have ended
+	Started  time.Time       // when start_stream was sent last
+	Again    bool            // that was not the first one for this stream id
+	Word     time.Time       // when the glasses last said that it runs, after Started
+	From     uint32          // number of the first keep-alive since Started
+	SendAt   time.Time       // the next keep-alive
+	AnswerBy time.Time       // the outstanding one; zero when there is none
+	Misses   int             // in a row
+	Stats    *protocol.Stats // the newest that the glasses sent; shared, read-only
 }
 
 // Retry is the schedule of start_stream after a managed stream failed.
