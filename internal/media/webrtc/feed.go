@@ -25,6 +25,8 @@ const (
 	// soundSlack is how far sound may be off its counted timestamp before it is
 	// counted anew: packets of exact length must have exact timestamps.
 	soundSlack = 40 * audioClock / 1000
+	// soundBurst apart, packets come one by one.
+	soundBurst = 10 * time.Millisecond
 )
 
 // feed turns one run into RTP packets while somebody watches it.
@@ -49,9 +51,28 @@ type feed struct {
 	silent context.CancelFunc // ends the sound conversion; nil when there is none
 	heard  chan struct{}      // closed when the newest conversion has ended
 
-	// Of the sound conversion's goroutine: the timestamp that follows.
-	next    uint32
-	sounded bool
+	tone tone // of the sound conversion's goroutine
+}
+
+// tone is the state of a feed's sound.
+type tone struct {
+	next    uint32 // the timestamp that follows
+	started bool   // next is valid
+	live    bool   // this conversion's first burst is over
+	begun   time.Time
+	last    time.Time // when a packet came
+}
+
+// caughtUp reports whether sound is live. A conversion begins with the sound
+// since before it was started, all at once. Receivers would take that for delay
+// and keep it for many seconds, so it is left out: up to the first packet that
+// comes by itself, or for a second.
+func (t *tone) caughtUp(now time.Time) bool {
+	if !t.live {
+		t.live = !t.last.IsZero() && now.Sub(t.last) > soundBurst || now.Sub(t.begun) > time.Second
+	}
+	t.last = now
+	return t.live
 }
 
 // users counts who needs something and since when nobody does.
@@ -173,6 +194,7 @@ func (f *feed) listen() {
 		if before != nil {
 			<-before
 		}
+		f.tone.live, f.tone.begun, f.tone.last = false, time.Now(), time.Time{}
 		if err := f.server.audio.Opus(ctx, f.run, f.sound); err != nil && ctx.Err() == nil {
 			f.log.Warn("no sound for webrtc viewers", "error", err)
 		}
@@ -185,17 +207,21 @@ func (f *feed) listen() {
 
 // sound adds one Opus packet; only the AudioSource's goroutine calls it.
 func (f *feed) sound(fr *frame.Frame) {
+	t, now := &f.tone, time.Now()
+	if !t.caughtUp(now) {
+		return
+	}
 	ts := f.audioBase + ticks(fr.PTS, audioClock)
-	if off := int32(ts - f.next); f.sounded && off > -soundSlack && off < soundSlack {
-		ts = f.next
+	if off := int32(ts - t.next); t.started && off > -soundSlack && off < soundSlack {
+		ts = t.next
 	}
 	p := soundPacket(fr.Payload, f.audio.ssrc, ts)
-	if p == nil || f.sounded && int32(ts-f.next) < 0 { // a timestamp must not go back
+	if p == nil || t.started && int32(ts-t.next) < 0 { // a timestamp must not go back
 		f.server.stats.dropSound.Add(1)
 		return
 	}
-	f.next, f.sounded = ts+uint32(opus.PacketDuration2(fr.Payload)), true
-	f.audio.add([][]byte{p}, fr.PTS, false, time.Now())
+	t.next, t.started = ts+uint32(opus.PacketDuration2(fr.Payload)), true
+	f.audio.add([][]byte{p}, fr.PTS, false, now)
 	f.wake()
 }
 

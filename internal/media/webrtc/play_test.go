@@ -182,6 +182,7 @@ type lossy struct {
 	conn    *net.UDPConn
 	server  netip.AddrPort
 	percent int
+	flights int // last flights of the handshake to swallow
 	mu      sync.Mutex
 	client  netip.AddrPort
 	lost    int
@@ -213,6 +214,10 @@ func (l *lossy) run() {
 		if from == l.server {
 			to = l.client
 			media := n > 12 && buf[0] >= 128 && (buf[1] < 192 || buf[1] > 223)
+			if n > 0 && buf[0] == dtlsChangeCipherSpec && l.flights > 0 {
+				l.flights--
+				to = netip.AddrPort{}
+			}
 			if id := string(buf[2:12]); media && !once[id] {
 				once[id] = true
 				if rand.IntN(100) < l.percent {
@@ -255,6 +260,47 @@ func TestLossIsMadeGood(t *testing.T) {
 				t.Errorf("%d lost, %d retransmitted", relay.lost, s.Retransmitted)
 			}
 		})
+	}
+}
+
+// A client that missed the end of the handshake, which is parked by then, gets
+// it again, and the pictures from the key picture on.
+func TestLostLastFlight(t *testing.T) {
+	r := newRig(t, nil)
+	r.publish()
+	relay := newLossy(t, r.server.Addr(), 0)
+	relay.flights = 1
+	w := r.join(true, relay.through)
+	defer w.close()
+	eventually(t, "pictures", func() bool { return w.newest.Load() > 0 })
+	relay.mu.Lock()
+	defer relay.mu.Unlock()
+	if s := r.server.Stats(); relay.flights != 0 || s.Restarts != 1 {
+		t.Errorf("%d flights left to lose, %d restarts", relay.flights, s.Restarts)
+	}
+}
+
+// A conversion begins with a burst of the past, which is left out.
+func TestSoundBeginsLive(t *testing.T) {
+	at := time.Now()
+	tone := tone{begun: at}
+	for i, test := range []struct {
+		after time.Duration
+		live  bool
+	}{{300 * time.Millisecond, false}, {0, false}, {2 * time.Millisecond, false}, {20 * time.Millisecond, true}, {0, true}} {
+		at = at.Add(test.after)
+		if got := tone.caughtUp(at); got != test.live {
+			t.Errorf("packet %d: live %v", i, got)
+		}
+	}
+	dense := time.Now()
+	tone.live, tone.begun, tone.last = false, dense, time.Time{}
+	for range 200 { // never apart: a second is enough
+		dense = dense.Add(6 * time.Millisecond)
+		tone.caughtUp(dense)
+	}
+	if !tone.live {
+		t.Error("sound in steady bursts never began")
 	}
 }
 

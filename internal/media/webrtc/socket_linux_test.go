@@ -1,0 +1,140 @@
+package webrtc
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/srtp/v3"
+	"golang.org/x/sys/unix"
+)
+
+// disable switches a destination's segmentation offload off.
+func disable(d *destination, off bool) { d.offload = d.offload && !off }
+
+// MEDIA W4: a kernel that refuses offload costs one failed send, no packet.
+func TestOffloadFallsBack(t *testing.T) {
+	s, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if !s.raw.segment {
+		t.Fatal("this kernel has no UDP_SEGMENT")
+	}
+	peer, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	d := s.destination(path{remote: peer.LocalAddr().(*net.UDPAddr).AddrPort()})
+	const count = 150 // over every kernel's limit: EINVAL
+	if err := s.send(&d, make([]byte, count*20), train{count: count, size: 20, bytes: count * 20}); err != nil {
+		t.Fatal(err)
+	}
+	if d.offload {
+		t.Error("offload is still on")
+	}
+	buf := make([]byte, 100)
+	for i := range count {
+		_ = peer.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if n, err := peer.Read(buf); err != nil || n != 20 {
+			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
+		}
+	}
+}
+
+// A wildcard socket answers from the address that was asked (IP_PKTINFO), over
+// IPv4 and IPv6.
+func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
+	s, err := listen(":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for _, asked := range []string{"127.0.0.1", "127.0.0.2", "::1"} {
+		t.Run(asked, func(t *testing.T) {
+			addr := netip.MustParseAddr(asked)
+			if !addr.Is4() && !s.raw.v6 {
+				return // a host without IPv6
+			}
+			to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, s.addr().Port()))
+			peer, err := net.DialUDP("udp", nil, to) // connected: takes answers from there only
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer peer.Close()
+			if _, err := peer.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 100)
+			_, from, err := s.read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if from.local != addr {
+				t.Errorf("asked at %v", from.local)
+			}
+			if err := s.write([]byte("one"), from); err != nil {
+				t.Fatal(err)
+			}
+			d := s.destination(from)
+			if err := s.send(&d, []byte("twotwo"), train{count: 2, size: 3, bytes: 6}); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				_ = peer.SetReadDeadline(time.Now().Add(5 * time.Second))
+				if n, err := peer.Read(buf); err != nil || n != 3 {
+					t.Fatalf("%d bytes, %v", n, err)
+				}
+			}
+			if !d.offload {
+				t.Error("offload was refused")
+			}
+		})
+	}
+}
+
+// MEDIA W4: what the socket does not take is lost, its sequence numbers are used
+// up, and it can be asked for again.
+func TestLostSendsUseTheirIndices(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 2, 30, 3000)
+	b.join(now)
+	b.pumpAll(&now)
+	sent := b.stats.packets.Load()
+	b.received(sent)
+	good := b.to
+	b.to = b.socket.destination(path{remote: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err := b.socket.send(&b.to, []byte{1}, train{count: 1, size: 1, bytes: 1}); !errors.Is(err, unix.EINVAL) {
+		t.Fatalf("to port 0: %v", err)
+	}
+	first := uint16(b.video.seq)
+	fill(b.feed.video, 1, 30, 3000)
+	b.pumpAll(&now)
+	lost := uint64(uint16(b.video.seq) - first)
+	if lost < 3 || b.stats.dropFull.Load() != lost {
+		t.Fatalf("%d packets lost, %d counted", lost, b.stats.dropFull.Load())
+	}
+	b.to = good
+	fill(b.feed.video, 1, 30, 3000)
+	b.pumpAll(&now)
+	after := b.received(b.stats.packets.Load() - sent - lost)
+	if got := uint16(after[0][2])<<8 | uint16(after[0][3]); got != first+uint16(lost) {
+		t.Errorf("sequence %d after the loss, want %d", got, first+uint16(lost))
+	}
+	b.rtcp(now, &rtcp.TransportLayerNack{MediaSSRC: b.feed.video.ssrc, Nacks: []rtcp.NackPair{{PacketID: first}}})
+	again := b.received(1)[0]
+	plain, err := b.theirs.DecryptRTP(nil, again, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := b.feed.video.packets[b.feed.video.at(2).first].data; !bytes.Equal(plain[headerSize:], want[headerSize:]) {
+		t.Error("something else came")
+	}
+}
