@@ -2,7 +2,6 @@ package rtmp
 
 import (
 	"bufio"
-	"crypto/tls"
 	"encoding/binary"
 	"net"
 	"time"
@@ -30,7 +29,7 @@ type mediaWriter struct {
 	conn    net.Conn
 	stream  uint32        // message stream id
 	timeout time.Duration // of a write of about flushBytes
-	secure  *bufio.Writer // for TLS, which makes a record of each slice; else nil
+	joined  *bufio.Writer // for connections without writev: TLS makes a record of each slice; else nil
 
 	started      bool
 	base         time.Duration // DTS of the first frame
@@ -44,8 +43,8 @@ type mediaWriter struct {
 
 func newMediaWriter(conn net.Conn, stream uint32, timeout time.Duration) *mediaWriter {
 	w := &mediaWriter{conn: conn, stream: stream, timeout: timeout}
-	if _, ok := conn.(*tls.Conn); ok {
-		w.secure = bufio.NewWriterSize(conn, tlsRecord)
+	if _, ok := conn.(*net.TCPConn); !ok {
+		w.joined = bufio.NewWriterSize(conn, tlsRecord)
 	}
 	return w
 }
@@ -202,11 +201,11 @@ func (w *mediaWriter) flush() error {
 		return err
 	}
 	var err error
-	if w.secure != nil {
+	if w.joined != nil {
 		for _, b := range w.bufs {
-			_, _ = w.secure.Write(b) // Flush returns the first error
+			_, _ = w.joined.Write(b) // Flush returns the first error
 		}
-		err = w.secure.Flush()
+		err = w.joined.Flush()
 	} else {
 		w.out = w.bufs
 		_, err = w.out.WriteTo(w.conn)

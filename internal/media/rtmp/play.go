@@ -87,14 +87,22 @@ func (c *conn) send(ctx context.Context, stream *hub.Stream) error {
 	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true})
 	defer rd.Close()
 	err = c.follow(ctx, run, rd)
+	over := errors.Is(err, io.EOF)
+	if over {
+		err = errOver
+	}
 	c.log.Info("rtmp player left", "reason", reason(err), "dropped", rd.Dropped())
-	if errors.Is(err, io.EOF) {
+	if over {
 		return c.end()
 	}
 	return err
 }
 
-const errLeft = protocolError("player left")
+// Why playing ends, besides errors of the network.
+const (
+	errLeft = protocolError("player left")
+	errOver = protocolError("the stream is over")
+)
 
 // follow writes what the reader gives: all that is there at once, pictures with
 // the sound that waited for them.
