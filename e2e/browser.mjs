@@ -15,7 +15,7 @@ const pages = new Map();
 const faults = new Map(); // page -> what went wrong in it
 
 const commands = {
-  // open shows a URL. options: {noWebRTC, width, height, dark}
+  // open shows a URL. options: {noWebRTC, refuseWHEP, width, height, dark}
   async open(name, url, options = {}) {
     const context = await browser.newContext({
       viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
@@ -39,6 +39,10 @@ const commands = {
           return set.call(this, { type: d.type, sdp: d.sdp.replace(/^(a=candidate:\S+ \d+ \S+ \d+ )\S+ \d+/gm, '$1192.0.2.1 9') });
         };
       });
+    }
+    if (options.refuseWHEP) {
+      const body = JSON.stringify({ status: 409, detail: options.refuseWHEP });
+      await page.route('**/whep', (r) => r.fulfill({ status: 409, contentType: 'application/problem+json', body }));
     }
     pages.set(name, page);
     await page.goto(url);
