@@ -19,6 +19,7 @@ type app struct {
 	orders chan order
 	mu     sync.Mutex
 	stream *sdk.Stream // nil while there is none
+	asked  bool        // the wearer asked to stop it
 }
 
 // onSession is the app: it streams until the session ends.
@@ -73,12 +74,12 @@ func (a *app) broadcast(ctx context.Context) (again bool) {
 			if o != orderStop {
 				continue
 			}
+			a.ask()
 			a.show(ctx, textStopping)
 			if err := st.Stop(ctx); err != nil {
 				a.log.Warn("stream did not stop", "err", err)
 				continue
 			}
-			a.show(ctx, textStopped)
 			<-ended
 			return false
 		}
@@ -111,7 +112,11 @@ func (a *app) pause(ctx context.Context, again bool) bool {
 
 func (a *app) onStatus(ctx context.Context, st sdk.Status) {
 	a.log.Info("stream status", "stream", st.StreamID, "status", st.State, "message", st.Message)
-	if text := statusText(st); text != "" {
+	text := statusText(st)
+	if st.State == protocol.StatusStopped && a.wasAsked() {
+		text = textStopped
+	}
+	if text != "" {
 		a.show(ctx, text)
 	}
 	if st.State == protocol.StatusActive {
@@ -182,6 +187,21 @@ func (a *app) set(st *sdk.Stream) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stream = st
+	if st != nil {
+		a.asked = false
+	}
+}
+
+func (a *app) ask() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = true
+}
+
+func (a *app) wasAsked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asked
 }
 
 func (a *app) current() *sdk.Stream {
