@@ -145,3 +145,43 @@ func TestSeconds(t *testing.T) {
 		}
 	}
 }
+
+// C25: what the server adds: a picture is listed at the latest 0.25 s after it
+// was published, and its sound with it. The player's hold-back comes on top.
+func TestListedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		r.publish()
+		r.play(3 * time.Second)
+		for range 80 {
+			r.play(100 * time.Millisecond)
+			synctest.Wait()
+			for _, name := range []string{"video.m3u8", "audio.m3u8"} {
+				m := media(t, r.get(name).Body.String())
+				var edge time.Time
+				if n := len(m.Segments); n > 0 {
+					last := m.Segments[n-1]
+					edge = last.DateTime.Add(last.Duration)
+				}
+				for _, p := range m.Parts {
+					edge = edge.Add(p.Duration)
+				}
+				if d := time.Since(edge); d > 250*time.Millisecond {
+					t.Fatalf("%s ends %v ago", name, d)
+				}
+			}
+		}
+	})
+}
+
+func TestHandles(t *testing.T) {
+	for rest, want := range map[string]bool{
+		"index.m3u8": true, "~abcdefghij234567/video.m3u8": true, "abcdefgh-v-i0.mp4": true, "abcdefgh-v-1-2.m4s": true,
+		"": false, "whep": false, "thumbnail.jpg": false, "frame.jpg": false,
+	} {
+		if got := Handles(rest); got != want {
+			t.Errorf("%q: %t", rest, got)
+		}
+	}
+}
