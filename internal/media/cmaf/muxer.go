@@ -112,6 +112,7 @@ func (m *muxer) pictureFrame(f *frame.Frame) {
 		// frame begins another one.
 		m.hole = true
 		if !f.Key {
+			m.budget.dropped.Add(1)
 			return
 		}
 	}

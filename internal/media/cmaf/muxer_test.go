@@ -147,8 +147,8 @@ func TestSoundFollowsThePicture(t *testing.T) { // same numbers, at or after the
 	if silent != 87 { // the lead: 2 s of 1024/44100
 		t.Errorf("%d frames of silence, want the lead's 87", silent)
 	}
-	if s.m.sound.late > 1 { // the first may overlap the lead's silence
-		t.Errorf("%d frames came late", s.m.sound.late)
+	if n := s.m.budget.dropped.Load(); n > 1 { // the first may overlap the lead's silence
+		t.Errorf("%d frames were dropped", n)
 	}
 }
 
@@ -482,6 +482,9 @@ func TestWhatDoesNotMoveIsBounded(t *testing.T) {
 			if seg.Duration > TargetDuration {
 				t.Errorf("segment %d lasts %v", seg.Number, seg.Duration)
 			}
+		}
+		if s.m.budget.dropped.Load() == 0 {
+			t.Error("drops are not counted")
 		}
 		if len(s.m.sound.held) > maxHeld {
 			t.Errorf("%d frames are held", len(s.m.sound.held))

@@ -40,6 +40,10 @@ type Stats struct {
 	Stores int    // runs being packaged
 	Bytes  int64  // in all windows
 	Shrunk uint64 // segments dropped before their time, for lack of room
+	// Dropped frames: sound that came after silence took its place, whose
+	// parameters were not in force yet, or that ran away from a picture that
+	// stopped; pictures of a segment that grew too large.
+	Dropped uint64
 }
 
 // Packager makes a Store for every run of a hub. Its methods may be called
@@ -85,7 +89,8 @@ func (p *Packager) Store(run *hub.Run) *Store {
 // Stats returns the counters.
 func (p *Packager) Stats() Stats {
 	return Stats{
-		Stores: int(p.budget.stores.Load()), Bytes: p.budget.used.Load(), Shrunk: p.budget.shrunk.Load(),
+		Stores: int(p.budget.stores.Load()), Bytes: p.budget.used.Load(),
+		Shrunk: p.budget.shrunk.Load(), Dropped: p.budget.dropped.Load(),
 	}
 }
 

@@ -22,7 +22,6 @@ type sound struct {
 	silent []byte         // an access unit of silence of config
 	rate   uint32         // its clock
 	head   uint64         // where the last sample ends, nominally
-	late   uint64         // frames dropped: silence stands there, or far ahead of the picture
 }
 
 // follow moves the sound up to the picture's front, so that it never misses a
@@ -72,17 +71,18 @@ func (m *muxer) soundFrame(f *frame.Frame) {
 		}
 	}
 	if params != config && !params.Equal(config) {
+		m.budget.dropped.Add(1)
 		return
 	}
 	m.sound.heard = m.front
 	if at-duration(m.video.open.Time, videoTimescale) > TargetDuration {
-		m.sound.late++ // the picture has stopped: nothing cuts
+		m.budget.dropped.Add(1) // the picture has stopped: nothing cuts
 		return
 	}
 	m.fill(at, at)
 	time := ticks(at, m.sound.rate)
 	if time+codec.AACFrameSamples/2 < m.sound.head {
-		m.sound.late++
+		m.budget.dropped.Add(1)
 		return
 	}
 	m.emit(time, f.Payload)
