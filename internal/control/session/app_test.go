@@ -87,6 +87,9 @@ func TestAppWithoutGlasses(t *testing.T) {
 		if state := last(t, socket, "device_state_update")["state"].(map[string]any); state["connected"] != false {
 			t.Errorf("device state %v", state)
 		}
+		if ack := last(t, socket, "tpa_connection_ack"); ack["capabilities"] != nil {
+			t.Errorf("capabilities of no glasses: %v", ack["capabilities"])
+		}
 		w.say(app, `{"type":"managed_stream_request"}`)
 		if s := last(t, socket, "managed_stream_status"); s.str("status") != "error" || s.str("message") != protocol.TextGlassesGone {
 			t.Errorf("status %v", s)

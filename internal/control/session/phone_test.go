@@ -449,6 +449,49 @@ func TestDeviceStateFollowsThePhone(t *testing.T) {
 	})
 }
 
+// Another model of glasses is told once, with what it can do.
+func TestCapabilitiesFollowTheModel(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		phone, _ := w.phone()
+		_, socket := w.run(phone, "com.x.app", false)
+		const g1 = `{"type":"glasses_connection_state","modelName":"Even Realities G1","status":"CONNECTED"}`
+		w.say(phone, g1, g1)
+		updates := socket.got("capabilities_update")
+		if len(updates) != 1 || updates[0].str("modelName") != "Even Realities G1" ||
+			updates[0]["capabilities"].(map[string]any)["hasCamera"] != false {
+			t.Errorf("updates %v", updates)
+		}
+	})
+}
+
+// A direct status that the app did not just ask for waits until its dialect is
+// known; an app that never shows one gets the old spelling.
+func TestStatusWaitsForTheDialect(t *testing.T) {
+	for set, typ := range map[string]string{
+		`["stream_status"]`: "stream_status", `["rtmp_stream_status"]`: "rtmp_stream_status", `["button_press"]`: "rtmp_stream_status",
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			phone, _ := w.phone()
+			app, socket := w.run(phone, "com.x.app", false)
+			s := w.reg.lookup(wearer)
+			err := s.do(w.ctx, func() { s.tellDirect("com.x.app", protocol.DirectStatus{StreamID: "s1", Status: "active"}) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(socket.got("stream_status")) + len(socket.got("rtmp_stream_status")); n != 0 {
+				t.Errorf("%d statuses before the dialect was known", n)
+			}
+			w.say(app, `{"type":"subscription_update","subscriptions":`+set+`}`)
+			if m := last(t, socket, typ); m.str("streamId") != "s1" {
+				t.Errorf("%s: %v", set, m)
+			}
+			if n := len(socket.got("stream_status")) + len(socket.got("rtmp_stream_status")); n != 1 {
+				t.Errorf("%s: %d statuses", set, n)
+			}
+		})
+	}
+}
+
 // What an operator sees, and the operator's end of a stream.
 func TestSnapshots(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

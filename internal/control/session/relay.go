@@ -41,10 +41,17 @@ func (s *Session) relayAudio(audio []byte) {
 	}
 }
 
+// capabilitiesUpdate tells an app that runs about another model of glasses.
+type capabilitiesUpdate struct {
+	protocol.Envelope
+	Capabilities *protocol.Capabilities `json:"capabilities"`
+	ModelName    string                 `json:"modelName"`
+}
+
 // updateDevice changes what is known of the glasses and tells the apps what is
 // new in it.
 func (s *Session) updateDevice(change func(*device)) {
-	before := s.device.state()
+	before, model := s.device.state(), s.device.model
 	change(&s.device)
 	delta := changed(before, s.device.state())
 	if len(delta) == 0 {
@@ -52,6 +59,12 @@ func (s *Session) updateDevice(change func(*device)) {
 	}
 	for _, a := range s.apps {
 		if a.link != nil {
+			if s.device.model != model {
+				a.link.send(&capabilitiesUpdate{
+					Envelope:     s.envelope("capabilities_update", a.id),
+					Capabilities: s.device.capabilities(), ModelName: s.device.model,
+				})
+			}
 			a.link.send(&protocol.DeviceState{
 				Envelope: s.envelope(protocol.TypeDeviceState, a.id), State: delta,
 			})

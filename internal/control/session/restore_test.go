@@ -72,7 +72,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				restart := w.remembering()
 				phone, _ := w.phone()
-				app, socket := w.run(phone, "com.x.app", false)
+				app, _ := w.run(phone, "com.x.app", false)
 				w.run(phone, "com.x.other", false)
 				w.say(phone, `{"type":"stop_app","packageName":"com.x.other"}`)
 				w.say(app, `{"type":"subscription_update","subscriptions":["stream_status"]}`, `{"type":"managed_stream_request"}`)
@@ -91,7 +91,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 					t.Errorf("running %v", got)
 				}
 				time.Sleep(2 * time.Second)
-				_, socket = w.connect("com.x.app", false)
+				_, socket := w.connect("com.x.app", false)
 				if s := last(t, socket, "managed_stream_status"); s.str("streamId") != before.StreamID || s.str("hlsUrl") == "" {
 					t.Errorf("the app is told %v", s)
 				}
@@ -112,6 +112,25 @@ func TestRestartKeepsEverything(t *testing.T) {
 				}
 				_ = phone
 			})
+		})
+	}
+}
+
+// The dialect survives as well: a direct status is spelt as before.
+func TestRestartKeepsTheDialect(t *testing.T) {
+	for _, typ := range []string{"stream", "rtmp_stream"} {
+		inWorld(t, func(t *testing.T, w *world) {
+			restart := w.remembering()
+			phone, _ := w.phone()
+			app, _ := w.run(phone, "com.x.app", false)
+			w.say(app, `{"type":"`+typ+`_request","rtmpUrl":"rtmp://dest.example/live/x"}`)
+			stream := w.reg.Snapshots(w.ctx)[0].Stream
+			w.say(phone, `{"type":"stream_status","streamId":"`+stream+`","status":"streaming"}`)
+			restart(true)
+			_, socket := w.connect("com.x.app", false)
+			if s := last(t, socket, typ+"_status"); s.str("status") != "active" || s.str("streamId") != stream {
+				t.Errorf("told %v", s)
+			}
 		})
 	}
 }
