@@ -96,20 +96,7 @@ func (b *mediaBox) take() (states map[string]MediaEvent, viewers map[string]int)
 	return states, viewers
 }
 
-// pumpMedia carries news from the box to the loop until the session ends.
-func (s *Session) pumpMedia() {
-	for {
-		select {
-		case <-s.media.wake:
-			if s.post(s.ctx, s.mediaNews) != nil {
-				return
-			}
-		case <-s.ctx.Done():
-			return
-		}
-	}
-}
-
+// mediaNews tells the camera what is in the box.
 func (s *Session) mediaNews() {
 	states, viewers := s.media.take()
 	for id, n := range viewers {

@@ -16,7 +16,7 @@ import (
 const mailbox = 256
 
 // Session is one wearer: who holds the camera, the phone and the apps. Its loop
-// owns the fields below the line; others reach them through do and post.
+// owns the fields of the second part; others reach them through do and post.
 type Session struct {
 	user  string
 	reg   *Registry
@@ -24,7 +24,7 @@ type Session struct {
 	loop  *actor.Loop
 	ctx   context.Context // ends when the session is disposed of
 	stop  context.CancelFunc
-	work  sync.WaitGroup // webhooks under way
+	work  sync.WaitGroup // the pump and webhooks under way
 	timer alarm
 	media *mediaBox
 
@@ -64,14 +64,14 @@ func newSession(r *Registry, user string) *Session {
 		ingests: make(map[string]Ingest), apps: make(map[string]*appSession),
 		until: time.Now().Add(r.cfg.PhoneGrace), // in case nobody ever comes
 	}
-	s.timer = alarm{time.AfterFunc(r.cfg.PhoneGrace, s.wake), s.until}
+	s.timer = alarm{time.NewTimer(r.cfg.PhoneGrace), s.until}
 	return s
 }
 
 // run is the session's life; it returns after everything it started.
 func (s *Session) run() {
 	s.log.Info("session started")
-	s.work.Go(s.pumpMedia)
+	s.work.Go(s.pump)
 	s.loop.Run(s.ctx)
 	s.timer.Stop()
 	s.reg.remove(s)
@@ -151,9 +151,22 @@ func (s *Session) restarting() {
 	s.stop()
 }
 
-// wake runs in the timer's goroutine.
-func (s *Session) wake() {
-	_ = s.post(s.ctx, s.tick) // an ended session has no deadlines
+// pump carries the timer and the news of the media to the loop until the
+// session ends.
+func (s *Session) pump() {
+	for {
+		news := s.mediaNews
+		select {
+		case <-s.timer.C:
+			news = s.tick
+		case <-s.media.wake:
+		case <-s.ctx.Done():
+			return
+		}
+		if s.post(s.ctx, news) != nil {
+			return
+		}
+	}
 }
 
 // settle sets the timer to the nearest deadline. It runs after every call, so a
