@@ -147,8 +147,13 @@ func TestStreamClosedUnderPublisher(t *testing.T) {
 	if err := c.WriteFrame(bigFilm().frames[0]); err != nil {
 		t.Fatal(err)
 	}
+	until(t, "the stream to be live", func() bool { return s.State() == hub.StateLive })
 	s.Close("test")
-	<-c.Done()
+	select {
+	case <-c.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("the publisher was not let go")
+	}
 	var refused *RefusedError
 	if err := c.Err(); !errors.As(err, &refused) || !strings.Contains(err.Error(), hub.ErrEnded.Error()) {
 		t.Errorf("the publisher learns: %v", err)

@@ -71,6 +71,9 @@ func newRigTimes(t testing.TB, cfg Config, limits times) *rig {
 			t.Errorf("server: %v", err)
 		}
 		h.Close()
+		if g := &s.gate; g.conns != 0 || g.pending != 0 || len(g.byRemote) != 0 || s.strangers.used.Load() != 0 {
+			t.Errorf("%d connections, %d strangers, %d addresses, %d bytes stay counted", g.conns, g.pending, len(g.byRemote), s.strangers.used.Load())
+		}
 		if n := s.Stats().Panics; n != r.panics {
 			t.Errorf("%d connections panicked: %s", n, logs.String())
 		}

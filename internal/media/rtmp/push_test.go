@@ -76,6 +76,7 @@ func TestPushToServer(t *testing.T) {
 				t.Errorf("write after close: %v", err)
 			}
 			got := <-read
+			until(t, "the goodbye in the log", func() bool { return strings.Contains(r.logs.String(), errUnpublished.Error()) })
 			if len(got) != len(bigFilm().frames) {
 				t.Fatalf("%d frames arrived; %d were sent", len(got), len(bigFilm().frames))
 			}

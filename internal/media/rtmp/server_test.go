@@ -56,15 +56,16 @@ func TestHostileStarts(t *testing.T) {
 		name      string
 		handshake bool
 		bytes     string
+		want      error
 	}{
-		{"HTTP", false, "GET / HTTP/1.1\r\n\r\n" + strings.Repeat("x", 4096)},
-		{"RTMPE", false, "\x06" + strings.Repeat("x", 1536)},
-		{"chunk size 0", true, setChunkSize(0)},
-		{"chunk size with bit 31", true, setChunkSize(0xffffffff)},
-		{"giant message", true, chunk0(3, 0, 0xfffffe, typeCommand, "")},
-		{"nested AMF0", true, setChunkSize(60000) + chunk0(3, 0, 50000, typeCommand, strings.Repeat("\x0a\x00\x00\x00\x01", 10000))},
-		{"a million nulls", true, setChunkSize(60000) + chunk0(3, 0, 60000, typeCommand, strings.Repeat("\x05", 60000))},
-		{"not connect", true, chunk0(3, 0, 13, typeCommand, "\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05")},
+		{"HTTP", false, "GET / HTTP/1.1\r\n\r\n" + strings.Repeat("x", 4096), errVersion},
+		{"RTMPE", false, "\x06" + strings.Repeat("x", 1536), errVersion},
+		{"chunk size 0", true, setChunkSize(0), errChunkSize},
+		{"chunk size with bit 31", true, setChunkSize(0xffffffff), errChunkSize},
+		{"giant message", true, chunk0(3, 0, 0xfffffe, typeCommand, ""), errTooLong},
+		{"nested AMF0", true, setChunkSize(60000) + chunk0(3, 0, 50000, typeCommand, strings.Repeat("\x0a\x00\x00\x00\x01", 10000)), errAMFDepth},
+		{"thousands of nulls", true, setChunkSize(60000) + chunk0(3, 0, 60000, typeCommand, strings.Repeat("\x05", 60000)), errAMFCount},
+		{"not connect", true, chunk0(3, 0, 13, typeCommand, "\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05"), errors.New("malformed command")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,6 +74,12 @@ func TestHostileStarts(t *testing.T) {
 			if !closedWithin(conn, 3*time.Second) {
 				t.Error("connection stays open")
 			}
+			for l := range strings.Lines(r.logs.String()) {
+				if strings.Contains(l, conn.LocalAddr().String()) && strings.Contains(l, tt.want.Error()) {
+					return
+				}
+			}
+			t.Errorf("the log does not say %q", tt.want)
 		})
 	}
 	c, err := Dial(t.Context(), r.url("one-key"), Options{}) // the server still serves
