@@ -174,8 +174,8 @@ func (a *App) start(ctx context.Context, m *protocol.SessionRequest) error {
 	})
 	a.mu.Unlock()
 	select {
-	case <-s.ready:
-		return s.notReady
+	case err := <-s.begun:
+		return err
 	case <-ctx.Done():
 		s.end(ctx.Err())
 		return ctx.Err()

@@ -49,11 +49,10 @@ func (s *Session) run(former *Session) {
 	}
 	ws, err := s.connect()
 	if err != nil {
-		s.notReady = err
-		close(s.ready)
+		s.begun <- err
 		return
 	}
-	close(s.ready)
+	s.begun <- nil
 	handler := make(chan struct{})
 	go func() {
 		defer close(handler)
@@ -119,7 +118,7 @@ func (s *Session) reconnect() *websocket.Conn {
 	for pause := firstRetry; ; pause = min(2*pause, longRetry) {
 		select {
 		case <-time.After(pause):
-		case <-s.over:
+		case <-s.over():
 			return nil
 		}
 		ws, err := s.connect()
@@ -209,7 +208,7 @@ func (s *Session) serve(ws *websocket.Conn) error {
 	helpers.Go(func() {
 		select {
 		case <-ctx.Done():
-		case <-s.over:
+		case <-s.over():
 			s.goodbye(ws)
 			ws.Close(websocket.StatusNormalClosure, "")
 			cancel(nil)
@@ -294,7 +293,7 @@ func (s *Session) send(ctx context.Context, v any) error {
 		select {
 		case <-up:
 		case <-ctx.Done():
-		case <-s.over:
+		case <-s.over():
 		}
 		if s.life.Err() != nil {
 			return context.Cause(s.life)

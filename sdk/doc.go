@@ -40,6 +40,6 @@
 //
 // All types are safe for concurrent use. An App owns its Sessions and a Session
 // owns its goroutines; Close waits for all of them. No lock is held while user
-// code runs, and the only two that nest are Session's, in the order written
-// there.
+// code runs. Those that nest: Session.subWrite before Session.mu, Stream.mu
+// before its feed's.
 package sdk

@@ -116,6 +116,6 @@ func events[T any](ctx context.Context, s *Session, f *feed[T], subscription str
 		defer f.remove(r)
 		s.subscribe(subscription, +1)
 		defer s.subscribe(subscription, -1)
-		f.follow(ctx, r, s.over, yield)
+		f.follow(ctx, r, s.over(), yield)
 	}
 }

@@ -171,6 +171,19 @@ func TestStartGivenUp(t *testing.T) {
 		}
 		k.expect("stream_request")
 		k.expect("stream_stop")
+		// Neither start stands in the way of another.
+		go func() {
+			k.expect("managed_stream_request")
+			k.send(activeStatus)
+			k.expect("stream_request")
+			k.send(`{"type":"stream_status","streamId":"s1","status":"active"}`)
+		}()
+		if _, err := s.StartManaged(t.Context(), ManagedOptions{}); err != nil {
+			t.Errorf("managed again: %v", err)
+		}
+		if _, err := s.StartDirect(t.Context(), "rtmp://host/live/key", DirectOptions{}); err != nil {
+			t.Errorf("direct again: %v", err)
+		}
 	})
 }
 

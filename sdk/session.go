@@ -33,15 +33,10 @@ type Session struct {
 	address  string
 	log      *slog.Logger
 
-	life     context.Context
-	cancel   context.CancelCauseFunc
-	over     <-chan struct{} // life.Done()
-	ready    chan struct{}   // closed when the first connection stands or has failed
-	notReady error           // set before ready is closed
-
-	speech   feed[protocol.Transcription]
-	presses  feed[protocol.ButtonPress]
-	statuses feed[Status]
+	life   context.Context
+	cancel context.CancelCauseFunc
+	begun  chan error // of capacity 1: the outcome of the first connection
+	feeds
 
 	subWrite        sync.Mutex // orders changes of subs on the wire; taken before mu
 	mu              sync.Mutex // guards what follows
@@ -52,6 +47,13 @@ type Session struct {
 	subs            map[string]int // how many readers each has
 	managed, direct *Stream
 	checks          []*check
+}
+
+// feeds are what a session's readers follow.
+type feeds struct {
+	speech   feed[protocol.Transcription]
+	presses  feed[protocol.ButtonPress]
+	statuses feed[Status]
 }
 
 // Device is what the cloud has told about the glasses.
@@ -74,11 +76,10 @@ func newSession(a *App, m *protocol.SessionRequest, address string) *Session {
 	s := &Session{
 		app: a, id: m.SessionID, user: m.UserID, address: address,
 		log:   a.log.With("session", m.SessionID),
-		ready: make(chan struct{}), up: make(chan struct{}),
+		begun: make(chan error, 1), up: make(chan struct{}),
 		subs: map[string]int{subStatus: 1, subManagedStatus: 1},
 	}
 	s.life, s.cancel = context.WithCancelCause(a.life)
-	s.over = s.life.Done()
 	return s
 }
 
@@ -137,7 +138,7 @@ func (s *Session) Statuses(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
 		defer stop()
 		defer s.statuses.remove(r)
-		s.statuses.follow(ctx, r, s.over, yield)
+		s.statuses.follow(ctx, r, s.over(), yield)
 	}
 }
 
@@ -166,7 +167,7 @@ func (s *Session) CheckExisting(ctx context.Context) (*protocol.StreamInfo, erro
 		return nil, &Error{Code: protocol.CodeTimeout, Message: "Stream check timeout: the cloud did not answer"}
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-s.over:
+	case <-s.over():
 		return nil, context.Cause(s.life)
 	}
 }
@@ -174,6 +175,9 @@ func (s *Session) CheckExisting(ctx context.Context) (*protocol.StreamInfo, erro
 func (s *Session) envelope(kind string) protocol.Envelope {
 	return protocol.Envelope{Type: kind, SessionID: s.id, Timestamp: protocol.Time{Time: time.Now()}}
 }
+
+// over is closed when the session has ended.
+func (s *Session) over() <-chan struct{} { return s.life.Done() }
 
 // end ends the session for a reason; only the first one counts.
 func (s *Session) end(why error) { s.cancel(why) }

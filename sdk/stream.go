@@ -21,8 +21,6 @@ type Status struct {
 	Message  string          // for people: why it waits, or what went wrong
 	Err      error           // an *Error when State is error or timeout
 	Outputs  []protocol.Output
-
-	number uint64 // counts a stream's statuses
 }
 
 // Ended reports whether the stream is over.
@@ -61,7 +59,7 @@ type Stream struct {
 	live    chan struct{} // closed at the first active
 	ended   chan struct{} // closed at the end
 
-	mu     sync.Mutex
+	mu     sync.Mutex // held while feed gets a status, so that none is missed or doubled
 	status Status
 }
 
@@ -173,7 +171,7 @@ func (st *Stream) await(ctx context.Context) (*Stream, error) {
 		return st, nil
 	case <-st.ended:
 		return nil, st.failure()
-	case <-st.session.over:
+	case <-st.session.over():
 		return nil, context.Cause(st.session.life)
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -236,8 +234,8 @@ func (st *Stream) update(status Status) bool {
 	if status.Stats == nil {
 		status.Stats = st.status.Stats
 	}
-	status.number = st.status.number + 1
 	st.status = status
+	st.feed.send(status)
 	st.mu.Unlock()
 	if status.State == protocol.StatusActive || status.State == protocol.StatusStreaming {
 		select {
@@ -246,7 +244,6 @@ func (st *Stream) update(status Status) bool {
 			close(st.live)
 		}
 	}
-	st.feed.send(status)
 	return true
 }
 
@@ -268,16 +265,14 @@ func (st *Stream) URLs() protocol.URLs { return st.Status().URLs }
 // ends after the stream's last one, and silently with ctx or the session.
 func (st *Stream) Statuses(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
-		r := st.feed.add()
+		st.mu.Lock()
+		r, newest := st.feed.add(), st.status
+		st.mu.Unlock()
 		defer st.feed.remove(r)
-		newest := st.Status()
 		if !yield(newest, nil) || newest.Ended() {
 			return
 		}
-		st.feed.follow(ctx, r, st.session.over, func(status Status, err error) bool {
-			if status.number <= newest.number && err == nil {
-				return true // it came between
-			}
+		st.feed.follow(ctx, r, st.session.over(), func(status Status, err error) bool {
 			return yield(status, err) && !status.Ended()
 		})
 	}
@@ -315,7 +310,7 @@ func (st *Stream) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-st.session.over:
+	case <-st.session.over():
 		return context.Cause(st.session.life)
 	case <-t.C:
 		return &Error{Code: protocol.CodeTimeout, Message: "Stream stop timeout: the cloud did not answer"}

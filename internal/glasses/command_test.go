@@ -25,7 +25,12 @@ func TestCommandStreamsAndSurvivesALostNetwork(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	h := hub.New(hub.Config{}, log)
 	defer h.Close()
-	st, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "play", ResumeWindow: time.Minute})
+	live := make(chan struct{}, 10)
+	st, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "play", ResumeWindow: time.Minute, Notify: func(e hub.Event) {
+		if e.Kind == hub.EventLive {
+			live <- struct{}{}
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,14 +58,12 @@ func TestCommandStreamsAndSurvivesALostNetwork(t *testing.T) {
 	c.expect("stream_status s1 initializing")
 	c.expect("stream_status s1 connecting")
 	c.expect("stream_status s1 streaming")
-	var run *hub.Run
-	for deadline := time.Now().Add(10 * time.Second); run == nil; run = st.Run() {
-		if time.Now().After(deadline) {
-			t.Fatal("no pictures arrived")
-		}
-		time.Sleep(10 * time.Millisecond)
+	select {
+	case <-live:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no pictures arrived")
 	}
-	rd := run.Subscribe(hub.ReaderOptions{})
+	rd := st.Run().Subscribe(hub.ReaderOptions{})
 	defer rd.Close()
 
 	io.WriteString(typed, "drop 1s\n")

@@ -42,7 +42,8 @@ func (g *Glasses) onStart(m *protocol.StartStream) {
 		publish: func(ctx context.Context, url string) (Publisher, error) {
 			return g.cfg.Publish(ctx, url, g.cfg.Source.Tracks(), g.net.DialContext)
 		},
-		light: func(on bool) { g.screen.light(on, m.Sound) },
+		light:   func(on bool) { g.screen.light(on, m.Sound) },
+		offline: g.net.down,
 	}
 	s.tell = func(st protocol.GlassesStatus) { g.post(func() { g.onStreamStatus(s, st) }) }
 	var former <-chan struct{}

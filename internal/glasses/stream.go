@@ -31,7 +31,8 @@ type PublishFunc func(ctx context.Context, url string, tracks []*frame.Track, di
 // and does not want the stream: trying again is useless.
 var ErrRefused = errors.New("the server refused the stream")
 
-// Why a stream ended, other than by an error of its connection.
+// Why a stream ended, other than by an error of its connection; those that are
+// reported are in the glasses' own words (WIRE c.4).
 var (
 	errStopped   = errors.New("stopped")
 	errReplaced  = errors.New("replaced by a new stream")
@@ -72,6 +73,7 @@ type stream struct {
 	times   Times
 	tell    func(protocol.GlassesStatus) // in order; may wait a little
 	light   func(on bool)
+	offline func() bool // the network is down now
 
 	life   context.Context // of the glasses
 	ctx    context.Context
@@ -154,6 +156,9 @@ func (s *stream) broadcast() error {
 			return err
 		case !b.wasLive:
 			return fmt.Errorf("Network error: could not connect to RTMP server: %w", err)
+		}
+		if s.offline() {
+			err = errNetworkDown // whatever it looked like from inside
 		}
 		if b.attempt++; b.attempt > maxReconnects {
 			return errLost
