@@ -152,7 +152,7 @@ func TestReconnectSucceeds(t *testing.T) {
 				}
 			}
 			// A second's pause and the rest until the next key frame.
-			if stats.DroppedFrames < 30 {
+			if stats.DroppedFrames < 28 {
 				t.Errorf("%v pictures dropped", stats.DroppedFrames)
 			}
 			frames, _ := w.rtmp.last().state()
