@@ -177,7 +177,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, idle time.Durati
 	c := &connection{ws: ws, out: newWriter(ws, g.cfg.QueueBytes, g.cfg.WriteTimeout, &g.dropped, func() { g.overflow.Add(1) })}
 	var children sync.WaitGroup
 	children.Go(func() { c.out.Run(ctx) })
-	children.Go(func() { g.keepAlive(ctx, c, idle) })
+	children.Go(func() { g.keepAlive(ctx, cancel, c, idle) })
 	defer func() {
 		if cause := recover(); cause != nil {
 			g.panics.Add(1)
@@ -194,9 +194,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, idle time.Durati
 	talk(ctx, c)
 }
 
-// keepAlive pings until ctx ends and closes the socket when no answer comes
-// within idle.
-func (g *Gateway) keepAlive(ctx context.Context, c *connection, idle time.Duration) {
+// keepAlive pings until the socket is closed. When no answer comes within idle
+// it closes the socket, and cuts the connection soon after: a dead peer will not
+// answer the close frame either.
+func (g *Gateway) keepAlive(ctx context.Context, cut context.CancelFunc, c *connection, idle time.Duration) {
 	ticker := time.NewTicker(g.cfg.PingInterval)
 	defer ticker.Stop()
 	for {
@@ -210,6 +211,9 @@ func (g *Gateway) keepAlive(ctx context.Context, c *connection, idle time.Durati
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			c.out.Close(int(websocket.StatusGoingAway), "no answer to pings")
+			last := time.AfterFunc(closeGrace, cut)
+			<-c.out.done
+			last.Stop()
 			return
 		}
 	}

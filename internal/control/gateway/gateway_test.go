@@ -397,6 +397,43 @@ func TestDeadPeer(t *testing.T) {
 	}
 }
 
+// A peer whose connection is dead without a word does not count as there.
+func TestHalfOpenPeer(t *testing.T) {
+	e := newEdge(t, Config{PingInterval: 20 * time.Millisecond, PhoneIdle: 50 * time.Millisecond})
+	e.dial("/glasses-ws?token=good", nil) // and never reads: no pong, no close
+	began := time.Now()
+	for e.gw.Stats().Phones == 0 || !e.reg.Snapshots(t.Context())[0].Phone {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the phone never came")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	for e.gw.Stats().Phones != 0 || e.reg.Snapshots(t.Context())[0].Phone {
+		if time.Since(began) > 4*time.Second {
+			t.Fatal("a dead phone is still there")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// FuzzAppInit reads anything as a first frame.
+func FuzzAppInit(f *testing.F) {
+	f.Add([]byte(`{"type":"tpa_connection_init","sessionId":"a-b","packageName":"b","apiKey":"k","timestamp":1}`), "a", "s", "p", "k")
+	f.Add([]byte(`{"type":"reconnect","sdkVersion":"3"}`), "A@B.c", "", "p", "")
+	f.Add([]byte(`[{"a":[[[]]]}]`), "", "", "", "")
+	f.Fuzz(func(t *testing.T, frame []byte, u, s, p, k string) {
+		var init protocol.AppInit
+		if session.Decode(frame, &init) != nil {
+			return
+		}
+		h := http.Header{"X-User-Id": {u}, "X-Session-Id": {s}, "X-Package-Name": {p}, "X-Api-Key": {k}}
+		hello, key, _ := identify(&init, h)
+		if init.SessionID != "" && hello.SessionID != init.SessionID || init.APIKey != "" && key != init.APIKey {
+			t.Errorf("a header overrode the frame: %+v", hello)
+		}
+	})
+}
+
 // A newer phone supersedes the older one (CONTROL.md "Sessions" 4).
 func TestSupersededPhone(t *testing.T) {
 	e := newEdge(t, Config{})
