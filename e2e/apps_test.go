@@ -82,6 +82,7 @@ func managed(t *testing.T, c *cloud, a *app, w *wearer, style string) {
 		t.Errorf("status says %s, promise %s", active.HLS, u.HLS)
 	}
 	fetchOK(t, u.HLS) // at once: active means that links work
+	fetchOK(t, u.DASH)
 	fetchOK(t, u.Preview)
 	wantMoving(t, u.HLS)
 	var found struct {

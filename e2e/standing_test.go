@@ -16,7 +16,7 @@ func TestStandingStream(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t, "")
 	s := c.newStream()
-	for _, key := range []string{"page", "whep", "hls", "thumbnail", "rtmp"} {
+	for _, key := range []string{"page", "whep", "hls", "dash", "thumbnail", "rtmp"} {
 		if s.Play[key] == "" {
 			t.Errorf("no playback URL for %s", key)
 		}
@@ -35,6 +35,7 @@ func TestStandingStream(t *testing.T) {
 	})
 	wantMoving(t, s.Play["hls"])
 	wantMoving(t, s.Play["rtmp"])
+	wantMoving(t, s.Play["dash"])
 	if pic := fetchOK(t, s.Play["thumbnail"]); !bytes.HasPrefix(pic, []byte{0xff, 0xd8}) {
 		t.Errorf("the thumbnail is no JPEG: % x", pic[:min(8, len(pic))])
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"glimpse/internal/control/api"
+	"glimpse/internal/media/dash"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/web"
 )
@@ -41,6 +42,8 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 		s.media.web.ServeStatus(w, r)
 	case rest == "thumbnail.jpg":
 		s.media.transcode.ServeThumbnail(w, r, stream)
+	case rest == dash.Name:
+		s.media.dash.ServeHTTP(w, r, stream)
 	case hls.Handles(rest):
 		s.media.hls.ServeHTTP(w, r, stream, rest)
 	default:

@@ -26,6 +26,7 @@ import (
 	"glimpse/internal/control/store"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/media/cmaf"
+	"glimpse/internal/media/dash"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/rtmp"
@@ -73,6 +74,7 @@ type mediaPlane struct {
 	hub       *hub.Hub
 	packs     *cmaf.Packager
 	hls       *hls.Handler
+	dash      *dash.Handler
 	transcode *transcode.Transcoder
 	rtmp      *rtmp.Server   // nil when off
 	webrtc    *webrtc.Server // nil when off
@@ -116,7 +118,7 @@ func (s *Server) buildMedia(context.Context) error {
 	m.transcode = transcode.New(transcode.Config{}, s.log)
 	m.packs = cmaf.New(cmaf.Config{}, s.log)
 	m.hub = hub.New(hub.Config{}, s.log, m.packs.Output)
-	m.hls = hls.New(m.packs, hls.Config{})
+	m.hls, m.dash = hls.New(m.packs, hls.Config{}), dash.New(m.packs)
 	return nil
 }
 

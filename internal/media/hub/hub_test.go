@@ -179,6 +179,56 @@ func TestRingIsBounded(t *testing.T) {
 	})
 }
 
+// However short the groups of pictures are, a reader may lag a while without
+// loss.
+func TestShortGroupsDoNotShortenTheRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{}, Spec{})
+		defer b.hub.Close()
+		p := b.publisher()
+		defer p.Close()
+		b.gop(p, 0, 1)
+		rd := b.stream.Run().Subscribe(ReaderOptions{})
+		defer rd.Close()
+		for i := 1; i < 80; i++ { // 2.6 s of key frames
+			b.gop(p, time.Duration(i)*33*time.Millisecond, 1)
+		}
+		if got := drain(rd); len(got) != 80 || rd.Dropped() != 0 {
+			t.Errorf("%d frames, %d dropped", len(got), rd.Dropped())
+		}
+		for i := 80; i < 400; i++ {
+			b.gop(p, time.Duration(i)*33*time.Millisecond, 1)
+		}
+		if n := len(b.stream.Run().frames); n > 100 {
+			t.Errorf("the ring holds %d frames of 33 ms", n)
+		}
+	})
+}
+
+// A panic in an output ends that output of that run and nothing else.
+func TestOutputPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(Config{}, slog.New(slog.DiscardHandler), func(context.Context, *Run) { panic("broken") })
+		defer h.Close()
+		if _, err := h.Open(Spec{ID: "a", IngestKey: "k", PlaybackID: "p"}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.Publish("k", PublisherInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		_ = p.SetTrack(videoTrack)
+		if err := p.Video(0, 0, true, idr); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := p.Video(time.Second, time.Second, true, idr); err != nil {
+			t.Errorf("publishing on: %v", err)
+		}
+	})
+}
+
 // FAULTS F1: a publisher that comes back within the window finds its readers,
 // the timeline goes on and says that there is a hole.
 func TestResumeWithinWindow(t *testing.T) {

@@ -106,22 +106,28 @@ func (r *Run) append(f *frame.Frame) {
 	}
 }
 
-// trim drops what no reader needs any more: all before the last key frame but
-// one, and more when the ring is over its bound.
+// trim drops what no reader needs any more: what lies before the last key frame
+// but one and further back than a reader may lag; and more when the ring is over
+// its bound.
 func (r *Run) trim() {
-	limit := r.stream.hub.cfg.RingBytes
+	cfg := &r.stream.hub.cfg
+	back := r.frames[len(r.frames)-1].DTS - cfg.MaxLag
 	n := 0
-	for n < len(r.frames)-1 && ((r.hasKey && r.base+uint64(n) < r.prevKey) || r.bytes > limit) {
+	for n < len(r.frames)-1 {
+		spare := r.hasKey && r.base+uint64(n) < r.prevKey && r.frames[n].DTS < back
+		if !spare && r.bytes <= cfg.RingBytes {
+			break
+		}
 		r.bytes -= len(r.frames[n].Payload)
 		n++
 	}
 	if n == 0 {
 		return
 	}
-	// Copying down is cheap: it happens once per key frame.
-	m := copy(r.frames, r.frames[n:])
-	clear(r.frames[m:])
-	r.frames, r.base = r.frames[:m], r.base+uint64(n)
+	// The head is given up by slicing; append copies what is left to a new array
+	// when the old one is used up, which costs each frame one copy on average.
+	clear(r.frames[:n])
+	r.frames, r.base = r.frames[n:], r.base+uint64(n)
 	if r.hasKey && r.key < r.base {
 		r.hasKey = false
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -208,6 +209,11 @@ func (s *Stream) begin(now time.Time) {
 		s.wg.Add(1)
 		go func(run *Run) {
 			defer s.wg.Done()
+			defer func() {
+				if v := recover(); v != nil { // ends this output of this run only
+					s.log.Error("an output failed", "panic", v, "stack", string(debug.Stack()))
+				}
+			}()
 			out(ctx, run)
 		}(s.run)
 	}

@@ -1,0 +1,243 @@
+package dash
+
+import (
+	"context"
+	"encoding/xml"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"glimpse/internal/glasses/clip"
+	"glimpse/internal/glasses/source"
+	"glimpse/internal/media/cmaf"
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hls"
+	"glimpse/internal/media/hub"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a stream that has received some seconds of the clip, and its server.
+type world struct {
+	hub    *hub.Hub
+	stream *hub.Stream
+	serve  http.Handler
+	feed   func(seconds int)
+	pace   func(*frame.Frame) // waits before the next frame is fed
+	resume func()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	packs := cmaf.New(cmaf.Config{}, log)
+	w := &world{hub: hub.New(hub.Config{}, log, packs.Output)}
+	w.pace = func(f *frame.Frame) { // as fast as the packager follows
+		for f.DTS > time.Second && edge(packs.Store(w.stream.Run()).Video().Snapshot()).Before(w.stream.Run().Start().Add(f.DTS-time.Second/2)) {
+			runtime.Gosched()
+		}
+	}
+	list, media := New(packs), hls.New(packs, hls.Config{})
+	var err error
+	w.stream, err = w.hub.Open(hub.Spec{ID: "s", IngestKey: "k", PlaybackID: "p", ResumeWindow: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.serve = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if rest := strings.TrimPrefix(r.URL.Path, "/live/p/"); rest == Name {
+			list.ServeHTTP(rw, r, w.hub.ByPlayback("p"))
+		} else {
+			media.ServeHTTP(rw, r, w.hub.ByPlayback("p"), rest)
+		}
+	})
+	clipFile := clip.Open()
+	film, err := source.Read(clipFile, clipFile.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p *hub.Publisher
+	connect := func() {
+		if p, err = w.hub.Publish("k", hub.PublisherInfo{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, track := range film.Tracks() {
+			if err := p.SetTrack(track); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	connect()
+	player := film.Player()
+	sent := time.Duration(0)
+	w.feed = func(seconds int) {
+		for end := sent + time.Duration(seconds)*time.Second; sent < end; {
+			f, err := player.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sent = f.DTS; f.IsVideo() {
+				err = p.Video(f.PTS, f.DTS, f.Key, f.Payload)
+			} else {
+				err = p.Audio(f.PTS, f.Payload)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.pace(f)
+		}
+	}
+	w.resume = func() { p.Close(); connect() }
+	t.Cleanup(func() {
+		p.Close()
+		w.hub.Close()
+		media.Close()
+	})
+	return w
+}
+
+// edge is the wall clock up to which a rendition has come.
+func edge(s *cmaf.Snapshot) time.Time {
+	if len(s.Segments) == 0 {
+		return time.Time{}
+	}
+	last := s.Segments[len(s.Segments)-1]
+	return last.Wall.Add(last.Duration)
+}
+
+func (w *world) get(t *testing.T) (*httptest.ResponseRecorder, document) {
+	t.Helper()
+	rw := httptest.NewRecorder()
+	w.serve.ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "/live/p/"+Name, nil))
+	var d document
+	if rw.Code == http.StatusOK {
+		if err := xml.Unmarshal(rw.Body.Bytes(), &d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return rw, d
+}
+
+// document is what the tests look at.
+type document struct {
+	Type    string `xml:"type,attr"`
+	AST     string `xml:"availabilityStartTime,attr"`
+	Periods []struct {
+		Start string `xml:"start,attr"`
+		Sets  []struct {
+			Kind string `xml:"contentType,attr"`
+			Rep  struct {
+				Codecs   string `xml:"codecs,attr"`
+				Template struct {
+					Timescale   uint64 `xml:"timescale,attr"`
+					StartNumber uint64 `xml:"startNumber,attr"`
+					Media       string `xml:"media,attr"`
+					Timeline    struct {
+						S []struct {
+							T uint64 `xml:"t,attr"`
+							D uint64 `xml:"d,attr"`
+						}
+					} `xml:"SegmentTimeline"`
+				} `xml:"SegmentTemplate"`
+			} `xml:"Representation"`
+		} `xml:"AdaptationSet"`
+	} `xml:"Period"`
+}
+
+// ready waits until the packager has closed n segments.
+func (w *world) ready(t *testing.T, n int) document {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		runtime.Gosched()
+		if _, d := w.get(t); len(d.Periods) > 0 && len(d.Periods[len(d.Periods)-1].Sets[0].Rep.Template.Timeline.S) >= n {
+			return d
+		}
+	}
+	t.Fatalf("no %d segments", n)
+	return document{}
+}
+
+// The description lists whole segments of both tracks that follow each other
+// without a gap, begins at a fixed moment, and ffmpeg's DASH reader plays it.
+//
+// B20
+func TestMPDPlays(t *testing.T) {
+	w := newWorld(t)
+	if rw, _ := w.get(t); rw.Code != http.StatusServiceUnavailable || rw.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("before the first picture: %d, %s", rw.Code, rw.Header().Get("Cache-Control"))
+	}
+	w.feed(9)
+	d := w.ready(t, 4)
+	if d.Type != "dynamic" || len(d.Periods) != 1 || len(d.Periods[0].Sets) != 2 {
+		t.Fatalf("%+v", d)
+	}
+	for _, set := range d.Periods[0].Sets {
+		s := set.Rep.Template.Timeline.S
+		for i := 1; i < len(s); i++ {
+			if s[i-1].T+s[i-1].D != s[i].T {
+				t.Errorf("%s: segment %d begins at %d, the one before ends at %d", set.Kind, i, s[i].T, s[i-1].T+s[i-1].D)
+			}
+		}
+		if !strings.Contains(set.Rep.Template.Media, "$Number$") {
+			t.Errorf("media %q", set.Rep.Template.Media)
+		}
+	}
+	w.feed(4)
+	if later := w.ready(t, 6); later.AST != d.AST {
+		t.Errorf("availabilityStartTime moves: %s, %s", d.AST, later.AST)
+	}
+	srv := httptest.NewServer(w.serve)
+	defer srv.Close()
+	out, err := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-v", "warning", "-i", srv.URL+"/live/p/"+Name, "-t", "4",
+		"-map", "0:v", "-map", "0:a", "-f", "null", "-progress", "pipe:1", "-").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "progress=end") || strings.Contains(string(out), "frame=0\nfps") {
+		t.Errorf("ffmpeg: %v\n%s", err, out)
+	}
+}
+
+// After a hole both tracks go on in a new period that begins where its first
+// segment does.
+func TestNewPeriodAfterAHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
+		w.feed(7)
+		time.Sleep(3 * time.Second) // nobody publishes
+		w.resume()
+		start = start.Add(3 * time.Second)
+		w.feed(9)
+		synctest.Wait()
+		_, d := w.get(t)
+		if len(d.Periods) != 2 || d.Periods[1].Start == d.Periods[0].Start {
+			t.Fatalf("%+v", d)
+		}
+		for i, set := range d.Periods[1].Sets {
+			before := d.Periods[0].Sets[i].Rep.Template
+			if set.Rep.Template.StartNumber != before.StartNumber+uint64(len(before.Timeline.S)) {
+				t.Errorf("%s: numbers do not go on", set.Kind)
+			}
+		}
+	})
+}
+
+// An unknown stream is 404, another method 405.
+func TestRefusals(t *testing.T) {
+	h := New(cmaf.New(cmaf.Config{}, slog.New(slog.DiscardHandler)))
+	for method, want := range map[string]int{http.MethodGet: 404, http.MethodPost: 405} {
+		rw := httptest.NewRecorder()
+		h.ServeHTTP(rw, httptest.NewRequest(method, "/live/p/index.mpd", nil), nil)
+		if rw.Code != want {
+			t.Errorf("%s: %d, want %d", method, rw.Code, want)
+		}
+	}
+}
