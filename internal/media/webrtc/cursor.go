@@ -5,40 +5,41 @@ import "time"
 const (
 	catchUpBytes = 1_500_000       // a longer group of pictures is not replayed (MEDIA J)
 	catchUpSpan  = 3 * time.Second // likewise
-	joinStep     = videoClock / 1000
-	maxTurn      = 16 // packets of one viewer before the next viewer has its turn
+	// paceFactor times the stream's rate is the most that catching up may use,
+	// and how much faster than usual its pictures are shown.
+	paceFactor = 3
+	maxTurn    = 16 // packets of one viewer before the next viewer has its turn
 )
 
-// catchUp gives the pictures [from, to) timestamps of their own: step ticks
-// apart, the last one at end. It is a pure function of the picture's number, so
-// a retransmission is the same to the byte.
+// catchUp gives replayed pictures timestamps of their own: from start on, step
+// ticks apart, until the live timestamps are later. It is a pure function of the
+// picture, so a retransmission is the same to the byte. The step is that of the
+// pace at which they are sent: receivers take any other for jitter, and freeze.
+// The zero value changes nothing.
 type catchUp struct {
-	from, to uint64
-	end      uint32
-	step     uint32
+	from  uint64 // number of the first picture
+	start uint32
+	step  uint32
 }
 
 // timestamp of a picture whose live timestamp is live.
 func (c catchUp) timestamp(number uint64, live uint32) uint32 {
-	if number < c.from || number >= c.to {
+	if c.step == 0 || number < c.from {
 		return live
 	}
-	return c.end - uint32(c.to-1-number)*c.step
+	if ts := c.start + uint32(number-c.from)*c.step; int32(ts-live) > 0 {
+		return ts
+	}
+	return live
 }
 
-// planCatchUp squeezes the pictures [from, to) behind the last timestamp that
-// the viewer got: 1 ms apart ending at the live picture, or, when the viewer
-// has that one already, closer and before the next (MEDIA J).
-func planCatchUp(from, to uint64, live, next, last uint32, started bool) catchUp {
-	c := catchUp{from: from, to: to, end: live, step: joinStep}
-	if !started {
-		return c
+// planCatchUp replays g from the live picture's timestamp on, or behind the last
+// timestamp that the viewer got.
+func planCatchUp(g group, last uint32, started bool) catchUp {
+	c := catchUp{from: g.from, start: g.live, step: max(1, g.frame/paceFactor)}
+	if started && int32(last+c.step-c.start) > 0 {
+		c.start = last + c.step
 	}
-	count := uint32(to - from)
-	if int32(live-last) < int32(count) {
-		c.end = last + max(count, (next-last)*29/30)
-	}
-	c.step = max(1, min(joinStep, (c.end-last)/count))
 	return c
 }
 
@@ -75,21 +76,12 @@ func (c *cursor) wait(from uint64) {
 }
 
 // replay moves the cursor to the key picture of g: all of g when whole, else
-// the key picture alone and then the next one. It says false, and does nothing,
-// when there is no room for the pictures before the next live timestamp.
-func (c *cursor) replay(g group, whole bool) bool {
-	to := g.to
-	if !whole {
-		to = g.from + 1
-	}
-	if c.started && int32(g.next-c.last) <= 2*int32(to-g.from) {
-		return false
-	}
-	c.moveTo(g.first, planCatchUp(g.from, to, g.live, g.next, c.last, c.started))
-	if !whole && g.to > to {
+// the key picture alone and then the next one.
+func (c *cursor) replay(g group, whole bool) {
+	c.moveTo(g.first, planCatchUp(g, c.last, c.started))
+	if !whole && g.to > g.from+1 {
 		c.stop, c.waitFor = g.keyEnd, g.to
 	}
-	return true
 }
 
 // sent records that the packet at next went out (or was lost by us, which uses

@@ -147,7 +147,7 @@ type group struct {
 	keyEnd   uint64 // and one past it
 	from, to uint64 // numbers of its pictures [from, to)
 	live     uint32 // timestamp of the newest picture
-	next     uint32 // and of the one expected after it
+	frame    uint32 // ticks from picture to picture
 	bytes    int
 	span     time.Duration
 	added    time.Time // when the newest came
@@ -157,7 +157,6 @@ type group struct {
 // its newest picture came: the pictures after an interruption are that far away.
 func (g *group) later(d time.Duration) {
 	g.live += ticks(d, videoClock)
-	g.next += ticks(d, videoClock)
 }
 
 // newestGroup returns the pictures from the newest key picture on. It says
@@ -174,14 +173,14 @@ func (h *history) newestGroup() (group, bool) {
 	}
 	g := group{
 		first: key.first, keyEnd: key.end, from: h.key, to: h.count,
-		live: last.ts, next: last.ts + videoClock/30, span: last.pts - key.pts,
+		live: last.ts, frame: videoClock / 30, span: last.pts - key.pts,
 		added: h.added,
 	}
 	for n := g.from; n < g.to; n++ {
 		g.bytes += h.at(n).bytes
 	}
 	if g.to-g.from > 1 {
-		g.next = last.ts + last.ts - h.at(g.to-2).ts
+		g.frame = (last.ts - key.ts) / uint32(g.to-g.from-1)
 	}
 	return g, true
 }

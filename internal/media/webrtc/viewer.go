@@ -11,8 +11,6 @@ import (
 const (
 	// restartEvery bounds restarts of one viewer (MEDIA J).
 	restartEvery = time.Second
-	// paceFactor times the stream's rate is the most that catching up may use.
-	paceFactor = 3
 	// paceGrain is the shortest wait that is worth a timer.
 	paceGrain   = 2 * time.Millisecond
 	reportEvery = time.Second
@@ -92,13 +90,12 @@ func (v *viewer) replay(now time.Time) bool {
 		}
 	}
 	whole := g.bytes <= catchUpBytes && g.span <= catchUpSpan && v.feed.server.catchUps.take(now, g.bytes)
-	if !v.video.replay(g, whole) {
-		return false
-	}
+	v.video.replay(g, whole)
 	if !whole {
 		v.stats.keyFrameAlone.Add(1)
 	}
-	v.pace = pacer{from: g.keyEnd, rate: paceFactor * v.feed.video.rate(), active: true}
+	v.pace = pacer{active: true, from: g.from, start: now,
+		step: time.Duration(v.video.plan.step) * time.Second / videoClock}
 	return true
 }
 
@@ -183,9 +180,6 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 		}
 		c.moveTo(index, catchUp{})
 	}
-	if wait := v.pace.wait(c.next, now); wait > 0 {
-		return false, wait
-	}
 	limit := maxTurn
 	if c.stop != 0 {
 		limit = int(min(maxTurn, c.stop-c.next))
@@ -199,8 +193,11 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 		}
 		return !c.waiting, 0
 	}
-	v.pace.spend(c.next, v.send(b, c, n, v.pt.video), now)
+	due, wait := v.pace.due(b.packets[:n], now)
+	v.send(b, c, due, v.pt.video)
 	switch {
+	case due < n:
+		return false, wait
 	case c.stop != 0 && c.next >= c.stop:
 		c.wait(c.waitFor)
 		return true, 0
@@ -211,9 +208,11 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 	return true, 0
 }
 
-// send seals and sends the n packets in b.packets from the cursor on, and
-// returns how many bytes that were.
-func (v *viewer) send(b *batch, c *cursor, n int, pt uint8) int {
+// send seals and sends the n packets in b.packets from the cursor on.
+func (v *viewer) send(b *batch, c *cursor, n int, pt uint8) {
+	if n == 0 {
+		return
+	}
 	b.reset()
 	for i := range n {
 		p := &b.packets[i]
@@ -225,45 +224,36 @@ func (v *viewer) send(b *batch, c *cursor, n int, pt uint8) int {
 		if err := b.seal(v.keys, plain); err != nil {
 			// 2^48 packets: the key is used up (RFC 3711 §9.2).
 			v.closed = true
-			return 0
+			return
 		}
 		c.sent(ts, len(plain)-headerSize)
 	}
 	bytes, used := b.length, b.used
 	lost, _ := b.flush(v.socket, &v.to)
 	v.stats.sent(used, bytes, lost)
-	return bytes
 }
 
-// pacer spreads catching up over time, from packet index from on: the key
-// picture before it goes at once.
+// pacer spreads catching up over time: a picture goes out when its timestamp
+// says, the first at once.
 type pacer struct {
 	active bool
-	from   uint64
-	rate   int // bytes a second
-	ready  time.Time
+	from   uint64 // number of the first picture
+	start  time.Time
+	step   time.Duration // from picture to picture
 }
 
-// wait says how long the packet at index must wait.
-func (p *pacer) wait(index uint64, now time.Time) time.Duration {
-	if !p.active || index < p.from {
-		return 0
+// due counts the packets that may go now, and says how long the next one waits.
+func (p *pacer) due(packets []packet, now time.Time) (count int, wait time.Duration) {
+	if !p.active {
+		return len(packets), 0
 	}
-	if wait := p.ready.Sub(now); wait >= paceGrain {
-		return wait
+	for i := range packets {
+		at := p.start.Add(time.Duration(packets[i].picture-p.from) * p.step)
+		if wait := at.Sub(now); wait >= paceGrain {
+			return i, wait
+		}
 	}
-	return 0
-}
-
-// spend counts bytes that were sent from index on.
-func (p *pacer) spend(index uint64, bytes int, now time.Time) {
-	if !p.active || index < p.from {
-		return
-	}
-	if p.ready.Before(now) {
-		p.ready = now
-	}
-	p.ready = p.ready.Add(time.Duration(bytes) * time.Second / time.Duration(p.rate))
+	return len(packets), 0
 }
 
 // bucket is a token bucket of bytes. The zero value is empty until its first use.
