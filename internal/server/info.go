@@ -43,8 +43,9 @@ func (s *Server) notices() []string {
 	return notices
 }
 
-// base is the address to print: the public one, or this machine's.
-func (s *Server) base() string {
+// URL is where this machine reaches the server: the public address, or the
+// listener's.
+func (s *Server) URL() string {
 	if s.cfg.HTTP.PublicURL != "" {
 		return strings.TrimSuffix(s.cfg.HTTP.PublicURL, "/")
 	}
@@ -60,7 +61,7 @@ func (s *Server) base() string {
 
 // greet prints where everything is.
 func (s *Server) greet(out io.Writer) {
-	base, info := s.base(), s.Info()
+	base, info := s.URL(), s.Info()
 	line := func(name, value string) { fmt.Fprintf(out, "  %-10s %s\n", name, value) }
 	fmt.Fprintf(out, "Glimpse %s is up.\n\n", Version)
 	line("Dashboard", base+"/#token="+s.logins.NewToken()+"   (for one login within 10 minutes)")
