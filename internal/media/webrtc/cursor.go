@@ -84,6 +84,15 @@ func (c *cursor) replay(g group, whole bool) {
 	}
 }
 
+// goOn ends the wait at a key picture: live, but never behind what was sent.
+func (c *cursor) goOn(index, number uint64) {
+	plan := catchUp{}
+	if c.started {
+		plan = catchUp{from: number, start: c.last + 1, step: 1}
+	}
+	c.moveTo(index, plan)
+}
+
 // sent records that the packet at next went out (or was lost by us, which uses
 // its sequence number up all the same).
 func (c *cursor) sent(ts uint32, payload int) {

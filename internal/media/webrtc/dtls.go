@@ -45,11 +45,11 @@ func newIdentity() (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	print, err := fingerprint.Fingerprint(leaf, hash)
+	digest, err := fingerprint.Fingerprint(leaf, hash)
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{certificate: cert, fingerprint: strings.ToUpper(print)}, nil
+	return identity{certificate: cert, fingerprint: strings.ToUpper(digest)}, nil
 }
 
 // handshake runs the server's side of a handshake on link until ctx ends, and

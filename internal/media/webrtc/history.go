@@ -185,13 +185,13 @@ func (h *history) newestGroup() (group, bool) {
 	return g, true
 }
 
-// keyAfter returns the packet index of the newest key picture when that picture
-// has the given number or a later one.
-func (h *history) keyAfter(number uint64) (index uint64, ok bool) {
+// keyAfter returns the newest key picture's first packet and its number, when
+// that number is the given one or later.
+func (h *history) keyAfter(number uint64) (index, key uint64, ok bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if !h.hasKey || h.key < number || h.count-h.key > uint64(len(h.pictures)) || h.at(h.key).first < h.tail {
-		return 0, false
+		return 0, 0, false
 	}
-	return h.at(h.key).first, true
+	return h.at(h.key).first, h.key, true
 }

@@ -225,10 +225,10 @@ func TestNewestGroup(t *testing.T) {
 	if rate := h.rate(); rate < 140_000 || rate > 170_000 { // 30 times 5,000 bytes and headers
 		t.Errorf("rate %d", rate)
 	}
-	if _, ok := h.keyAfter(61); ok {
+	if _, _, ok := h.keyAfter(61); ok {
 		t.Error("a key picture that is not there yet")
 	}
-	if index, ok := h.keyAfter(60); !ok || index != g.first {
+	if index, number, ok := h.keyAfter(60); !ok || index != g.first || number != 60 {
 		t.Errorf("key picture at %d, %v; want %d", index, ok, g.first)
 	}
 	small := newHistory(1, 32, 16)

@@ -228,7 +228,7 @@ func parseFormats(m *sdp.MediaDescription) []format {
 	return list
 }
 
-// level of an H.264 profile among those that browsers offer; -1 for others.
+// profileRank orders the H.264 profiles that browsers offer; -1 for others.
 func profileRank(idc byte) int {
 	switch idc {
 	case 66:

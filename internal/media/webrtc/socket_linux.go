@@ -131,19 +131,26 @@ func zone(a netip.Addr) uint32 {
 	return uint32(i.Index)
 }
 
+// refusesOffload says whether a send failed for lack of offload on this path: a
+// device without checksums, an old kernel.
+func refusesOffload(err error) bool {
+	for _, no := range []error{unix.EINVAL, unix.EIO, unix.ENOPROTOOPT, unix.EMSGSIZE} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
 // send sends a train without waiting. errNoRoom when the socket is full.
 func (s *socket) send(d *destination, b []byte, t train) error {
 	if t.count > 1 && d.offload {
 		binary.NativeEndian.PutUint16(d.segment, uint16(t.size))
 		err := s.sendmsg(d, b, d.both)
-		switch err {
-		case unix.EINVAL, unix.EIO, unix.ENOPROTOOPT, unix.EMSGSIZE:
-			// No offload on this path (a device without checksums, an old
-			// kernel): from now on one by one.
-			d.offload = false
-		default:
+		if !refusesOffload(err) {
 			return err
 		}
+		d.offload = false // from now on one by one
 	}
 	for len(b) > 0 {
 		n := min(t.size, len(b))

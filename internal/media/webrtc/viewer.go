@@ -174,11 +174,12 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 		v.restart(now)
 	}
 	if c.waiting {
-		index, ok := h.keyAfter(c.waitFor)
+		index, number, ok := h.keyAfter(c.waitFor)
 		if !ok {
 			return false, 0
 		}
-		c.moveTo(index, catchUp{})
+		c.goOn(index, number)
+		v.pace.active, v.owed = false, false
 	}
 	limit := maxTurn
 	if c.stop != 0 {
