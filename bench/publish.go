@@ -70,7 +70,7 @@ func publish(ctx context.Context, url string) (*publisher, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &publisher{cancel: cancel, first: time.Now()}
 	p.wg.Go(func() {
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		player, began := file.Player(), time.Now()
 		for ctx.Err() == nil {
 			f, err := player.Next()

@@ -154,7 +154,7 @@ func readWHEP(ctx context.Context, at string, seen func(time.Duration)) error {
 	if err != nil {
 		return err
 	}
-	defer pc.Close()
+	defer func() { _ = pc.Close() }()
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
 		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
 		if _, err := pc.AddTransceiverFromKind(kind, init); err != nil {
@@ -163,7 +163,7 @@ func readWHEP(ctx context.Context, at string, seen func(time.Duration)) error {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer pc.Close()
+	defer func() { _ = pc.Close() }()
 	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		if t.Kind() == webrtc.RTPCodecTypeVideo {
 			wg.Go(func() { readTrack(t, seen) })

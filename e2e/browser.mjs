@@ -26,7 +26,7 @@ const commands = {
     page.on('pageerror', (e) => faults.get(name).push(String(e)));
     page.on('request', (r) => {
       const { hostname, protocol } = new URL(r.url());
-      if (protocol.startsWith('http') && hostname !== '127.0.0.1') faults.get(name).push('outside request: ' + r.url());
+      if (protocol.startsWith('http') && !['127.0.0.1', 'localhost'].includes(hostname)) faults.get(name).push('outside request: ' + r.url());
     });
     page.on('console', (m) => {
       if (/Content Security Policy/.test(m.text())) faults.get(name).push(m.text());

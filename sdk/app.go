@@ -134,7 +134,7 @@ func answer(w http.ResponseWriter, code int, message string) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(struct {
+	_ = json.NewEncoder(w).Encode(struct {
 		Status  string `json:"status"`
 		Message string `json:"message,omitempty"`
 	}{status, message})

@@ -193,5 +193,5 @@ func (p *page) live(urls protocol.URLs) {
 	for _, n := range p.notes {
 		fmt.Fprintf(p.out, "  Note: %s\n", n)
 	}
-	fmt.Fprint(p.out, "  You are the wearer now. Try:  say stop stream   say start stream   drop 5s   help\n  Ctrl-C ends everything.\n\n")
+	_, _ = fmt.Fprint(p.out, "  You are the wearer now. Try:  say stop stream   say start stream   drop 5s   help\n  Ctrl-C ends everything.\n\n")
 }

@@ -39,7 +39,7 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	defer film.Close()
+	defer func() { _ = film.Close() }()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -102,7 +102,7 @@ func (c *conn) cut(d time.Duration) {
 		return
 	}
 	c.isCut = true
-	c.Conn.SetDeadline(time.Unix(1, 0))
+	_ = c.Conn.SetDeadline(time.Unix(1, 0))
 	c.expire = time.AfterFunc(d, func() { c.forget(); c.Conn.Close() })
 }
 
@@ -129,7 +129,7 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // Write writes, and gives up when the peer takes nothing for the stall time.
 func (c *conn) Write(b []byte) (int, error) {
-	c.setDeadline(c.Conn.SetWriteDeadline, time.Now().Add(c.net.stall))
+	_ = c.setDeadline(c.Conn.SetWriteDeadline, time.Now().Add(c.net.stall))
 	n, err := c.Conn.Write(b)
 	if err != nil && c.lost() {
 		err = errNetworkDown

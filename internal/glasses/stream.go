@@ -199,8 +199,8 @@ func (b *broadcast) connection() error {
 	if err != nil {
 		return err
 	}
-	defer pub.Close()
-	defer context.AfterFunc(b.ctx, func() { pub.Close() })()
+	defer func() { _ = pub.Close() }()
+	defer context.AfterFunc(b.ctx, func() { _ = pub.Close() })()
 	b.camera.skip = b.wasLive
 	live := false
 	for {

@@ -282,7 +282,7 @@ func TestWindowOver(t *testing.T) {
 				b.wantEvents(EventLive, EventInterrupted)
 				time.Sleep(2 * time.Second)
 				b.wantEvents(EventLive, EventInterrupted, test.want)
-				if _, err := rd.Next(t.Context(), nil); err != io.EOF {
+				if _, err := rd.Next(t.Context(), nil); !errors.Is(err, io.EOF) {
 					t.Errorf("reader: %v, want io.EOF", err)
 				}
 				rd.Close()

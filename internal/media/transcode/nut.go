@@ -106,7 +106,7 @@ func (n *nutReader) next() (time.Duration, []byte, error) {
 		}
 		if code != 'N' {
 			pts, data, err := n.frame(&n.codes[code])
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return pts, data, err

@@ -83,7 +83,7 @@ func (t *Transcoder) opus(ctx context.Context, src source, emit func(*frame.Fram
 			return ctx.Err()
 		case t.ctx.Err() != nil:
 			return ErrClosed
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, ErrMissing):
 			return err
@@ -133,7 +133,7 @@ func (t *Transcoder) convert(caller context.Context, in *soundInput, out *soundO
 	})
 	tasks.Go(func() { clock.watch(ctx, t.cfg.HangAfter, func() { cancel(errHung) }) })
 	err = out.read(c.stdout, channels, clock)
-	hung := context.Cause(ctx) == errHung
+	hung := errors.Is(context.Cause(ctx), errHung)
 	cancel(nil) // after a clean end this kills nobody: the output is at its end
 	died := c.wait()
 	tasks.Wait()
