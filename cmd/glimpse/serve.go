@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"glimpse/internal/config"
 	"glimpse/internal/server"
@@ -46,17 +48,30 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		fmt.Println("The configuration is right.")
 		return nil
 	}
-	s, err := server.New(ctx, cfg, logger(cfg, c.JSONLog))
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // never comes on Windows
+	defer signal.Stop(hangup)
+	level := new(slog.LevelVar)
+	level.Set(cfg.Level())
+	s, err := server.New(ctx, cfg, logger(level, c.JSONLog))
 	if err != nil {
 		return err
 	}
+	s.ReloadOn(server.Reloading{On: hangup, Load: c.load, Level: level})
 	return s.Run(ctx, os.Stdout)
+}
+
+// Help tells what may be changed while it runs.
+func (serveCommand) Help() string {
+	return `SIGTERM (or Ctrl-C) drains and ends it: apps and glasses come back to the next
+process. SIGHUP reads the configuration again: API keys and log_level change at
+once, other changes are named in the log and need a restart.`
 }
 
 // logger writes to standard error, so that standard output carries only what
 // was asked for.
-func logger(cfg config.Config, asJSON bool) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.Level()}
+func logger(level slog.Leveler, asJSON bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if asJSON {
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}

@@ -27,8 +27,26 @@ func (s *Server) buildHTTP(context.Context) error {
 	mux.Handle("GET /metrics", s.metrics())
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
-	s.handler = api.Hosts(api.Headers(mux), s.cfg.HTTP.PublicURL, s.cfg.WebRTC.Hosts)
+	s.handler = api.Hosts(api.Headers(s.unlessDraining(mux)), s.cfg.HTTP.PublicURL, s.cfg.WebRTC.Hosts)
 	return nil
+}
+
+// unlessDraining refuses what is new while the server drains, in a way that says
+// "again": a 404 for a stream that has just been closed would tell players that
+// it is over. Probes and metrics are answered to the end.
+func (s *Server) unlessDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz", "/metrics":
+		default:
+			if !s.Ready() {
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // play answers below a stream's page by the form of the path: playlists and

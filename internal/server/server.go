@@ -53,6 +53,7 @@ type Server struct {
 	listener   net.Listener
 	handler    http.Handler
 	draining   atomic.Bool
+	reloading  Reloading // zero: never
 }
 
 // controlPlane is who may do what.
@@ -192,6 +193,10 @@ func busy(setting string, err error) error {
 	return fmt.Errorf("%s: %w (set another address, port 0 picks a free one, \"\" switches it off)", setting, err)
 }
 
+// lameDuck is how long the server says that it is not ready, and takes nothing
+// new, before it closes what it has: whoever polls /readyz notices first.
+const lameDuck = 500 * time.Millisecond
+
 // Run prints the start-up lines to out and serves until ctx ends (SIGTERM), then
 // drains: not ready any more, sockets of apps and glasses closed last and with
 // 1012, so that they come back to the next process. At most 10 s. Call it once.
@@ -214,13 +219,20 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	run(func(context.Context) error { return front.serve(s.listener) })
 	s.greet(out)
 	var err error
-	select {
-	case <-ctx.Done():
-		s.log.Info("draining")
-	case err = <-running: // a listener that failed ends the server
-		parts--
+	for serving := true; serving; {
+		select {
+		case <-s.reloading.On:
+			s.reload()
+		case <-ctx.Done():
+			serving = false
+		case err = <-running: // a listener that failed ends the server
+			parts--
+			serving = false
+		}
 	}
+	s.log.Info("draining")
 	s.draining.Store(true)
+	time.Sleep(lameDuck)
 	drained, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	s.media.hub.Close() // viewers and publishers go first
