@@ -298,3 +298,21 @@ func TestCursorIndex(t *testing.T) {
 		t.Errorf("after the move: %d, %v", index, ok)
 	}
 }
+
+// After a wait the timestamps are live, but never behind what was sent.
+func TestGoOnIsNeverBehind(t *testing.T) {
+	c := cursor{started: true, last: 5000}
+	c.wait(3)
+	c.goOn(10, 3)
+	if c.waiting || c.next != 10 {
+		t.Errorf("%+v", c)
+	}
+	for _, test := range []struct {
+		number     uint64
+		live, want uint32
+	}{{3, 4000, 5001}, {4, 4500, 5002}, {5, 9000, 9000}} {
+		if got := c.plan.timestamp(test.number, test.live); got != test.want {
+			t.Errorf("picture %d: %d, want %d", test.number, got, test.want)
+		}
+	}
+}

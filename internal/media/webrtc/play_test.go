@@ -246,6 +246,7 @@ func (l *lossy) through(answer string) string {
 func TestLossIsMadeGood(t *testing.T) {
 	for _, rtx := range []bool{true, false} {
 		t.Run("rtx "+strconv.FormatBool(rtx), func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, nil)
 			r.publish()
 			relay := newLossy(t, r.server.Addr(), 5)
@@ -266,6 +267,7 @@ func TestLossIsMadeGood(t *testing.T) {
 // A client that missed the end of the handshake, which is parked by then, gets
 // it again, and the pictures from the key picture on.
 func TestLostLastFlight(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.publish()
 	relay := newLossy(t, r.server.Addr(), 0)
@@ -306,6 +308,7 @@ func TestSoundBeginsLive(t *testing.T) {
 
 // DELETE ends the session, PATCH is accepted; both only on the right stream.
 func TestPatchAndDelete(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.publish()
 	w := r.join(true)
@@ -330,6 +333,7 @@ func TestPatchAndDelete(t *testing.T) {
 
 // A viewer that does not check for 30 s is gone.
 func TestIdleViewer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.publish()
 	w := r.join(true)
@@ -348,6 +352,7 @@ func TestIdleViewer(t *testing.T) {
 // FAULTS F1: viewers stay through the publisher's absence and go on by
 // themselves; when the run is over they are told.
 func TestResumeAndEnd(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	stop := r.publish()
 	w := r.join(true)
@@ -368,6 +373,7 @@ func TestResumeAndEnd(t *testing.T) {
 
 // The network changes under a viewer: the newest nominated address is followed.
 func TestRebinding(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.publish()
 	w := r.join(true)
