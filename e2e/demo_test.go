@@ -23,6 +23,11 @@ func TestDemo(t *testing.T) {
 	b.do(nil, "click", "demo", "text=/sound on/i")
 	b.wantPlaying("demo")
 	b.wantNoFaults("demo")
+	var text string
+	b.do(&text, "text", "demo")
+	if strings.Contains(text, "@") || strings.Contains(string(fetchOK(t, m[1]+"status.json")), "@") {
+		t.Error("viewers are told who the wearer is")
+	}
 
 	d.say("say stop stream")
 	d.waitLine("🛑 Stream stopped", 0)

@@ -23,7 +23,10 @@ func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
 		return web.Status{}, false
 	}
 	st := s.Stats()
-	status := web.Status{State: st.State.String(), Name: s.Name(), Viewers: total(st.Viewers), Sound: "none"}
+	status := web.Status{State: st.State.String(), Viewers: total(st.Viewers), Sound: "none"}
+	if s.Standing() {
+		status.Name = s.Name() // a wearer's stream is named after the wearer: not for viewers
+	}
 	if err := w.transcode.Available(); err != nil {
 		status.SoundProblem = transcode.ErrMissing.Error()
 	}
