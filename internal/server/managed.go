@@ -18,7 +18,7 @@ type managedStreams struct {
 	hub       *hub.Hub
 	packs     *cmaf.Packager
 	endpoints func(base string) api.Endpoints
-	ctx       context.Context // ends with the server
+	ctx       context.Context // ends when the server drains
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // of everything that waits for media
 }
@@ -65,8 +65,13 @@ func (i *ingest) Close(reason string) {
 	i.closed.Do(func() { i.m.wg.Go(func() { i.stream.Close(reason) }) })
 }
 
-// event translates the hub's events, which come in order.
+// event translates the hub's events, which come in order. While the server goes
+// down nothing is told: for the session and its app the stream has not ended,
+// it goes on in the next process.
 func (i *ingest) event(e hub.Event) {
+	if i.m.ctx.Err() != nil {
+		return
+	}
 	switch e.Kind {
 	case hub.EventLive, hub.EventResumed:
 		i.m.wg.Go(func() { i.announce(e.Run) })

@@ -235,7 +235,8 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	time.Sleep(lameDuck)
 	drained, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
-	s.media.hub.Close() // viewers and publishers go first
+	s.control.managed.cancel() // no session hears of what follows
+	s.media.hub.Close()        // viewers and publishers go first
 	stopMedia()
 	s.control.sessions.Close()
 	front.shutdown(drained)
