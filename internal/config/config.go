@@ -57,7 +57,7 @@ type Listener struct {
 	Addr string `yaml:"addr"`
 }
 
-// WebRTC is the media port, UDP and TCP on the same number.
+// WebRTC is the media port, UDP.
 type WebRTC struct {
 	Addr  string   `yaml:"addr"`
 	Hosts []string `yaml:"hosts"` // candidates; empty: all interface addresses and the public host
