@@ -15,7 +15,7 @@ import (
 // C2 C6 C9 C18 C19 C22 C30 C36 C37 C38 C46 C49 C51 C57 C63 C64 D5 D6 D7 D10 D12 D14 D16 D17 D20 D21
 func TestApps(t *testing.T) {
 	t.Parallel()
-	for _, style := range []string{"sdk2", "alpha", "mini"} {
+	for _, style := range []string{"sdk2", "hono", "alpha", "mini"} {
 		t.Run(style, func(t *testing.T) {
 			t.Parallel()
 			pkg, other, denied := "com.example."+style, "com.example.other", "com.example.denied"

@@ -44,7 +44,7 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const user = "wearer@example.com"
-			styles := []string{"sdk2", "alpha", "mini"}
+			styles := []string{"sdk2", "hono", "alpha", "mini"}
 			config, ports := "apps:\n", map[string]int{}
 			for _, style := range styles {
 				ports[style] = freePort(t)

@@ -1,6 +1,6 @@
 // An app under remote control: commands come as JSON lines on stdin, what the
 // SDK reports goes out as JSON lines on stdout. The tests speak one language to
-// every SDK generation; the adapters (sdk2.mjs, alpha.mjs, mini.mjs) map it onto
+// every SDK generation; the adapters (sdk2.mjs, hono.mjs, alpha.mjs, mini.mjs) map it onto
 // what each generation's documents show, word for word.
 import readline from 'node:readline';
 

@@ -1,0 +1,39 @@
+// @mentra/sdk 3.0.0-hono.8: AppServer on Hono, with the old names of the camera.
+import { listen } from './v3boot.mjs';
+import { attach, config, emit, status } from './driver.mjs';
+
+const { AppServer } = await import('sdk3hono');
+
+const adapter = {
+  subscribe(session) {
+    session.camera.onStreamStatus(status('direct'));
+    session.camera.onManagedStreamStatus(status('managed'));
+    session.events.onTranscription((t) => emit('transcription', { text: t.text, isFinal: t.isFinal }));
+    session.events.onButtonPress((b) => emit('button', { buttonId: b.buttonId, pressType: b.pressType }));
+    session.events.onError((e) => emit('error', { message: e.message }));
+  },
+  managed: (s, options) => s.camera.startManagedStream(options),
+  stopManaged: (s) => s.camera.stopManagedStream(),
+  direct: (s, url, options = {}) => s.camera.startStream({ rtmpUrl: url, ...options }),
+  stopDirect: (s) => s.camera.stopStream(),
+  check: (s) => s.camera.checkExistingStream(),
+  text: (s, text) => s.layouts.showTextWall(text),
+  isStreaming: (s) => s.camera.isCurrentlyStreaming() || s.camera.isManagedStreamActive(),
+  url: (s) => s.camera.getCurrentStreamUrl() ?? null,
+  streamStatus: (s) => s.camera.getStreamStatus() ?? null,
+};
+
+class App extends AppServer {
+  async onSession(session, sessionId, userId) {
+    attach(session, adapter);
+    emit('session', { sessionId, userId, capabilities: session.capabilities ?? null });
+  }
+  async onStop(sessionId, userId, reason) {
+    emit('stop', { sessionId, userId, reason });
+  }
+}
+
+const app = new App(config);
+await app.start();
+await listen(app, config.port);
+emit('ready');
