@@ -163,11 +163,18 @@ func decode(data []byte, target any) error {
 	return errors.New(hideSecrets(yaml.FormatError(err, false, true)))
 }
 
-// secretValue finds the values of secret keys in an excerpt of the file.
-var secretValue = regexp.MustCompile(`\b(api_key|admin_token|core_token_secret|ingest_key|playback_id)(["']?\s*:\s*)("[^"\n]*"?|'[^'\n]*'?|[^\s,}]+)`)
+// Secrets are hidden in an excerpt of the file. A plain value that has a line
+// for itself goes to the line's end and may hold anything; one between braces
+// ends at a comma or a brace.
+const secretKeys = `["']?\b(?:api_key|admin_token|core_token_secret|ingest_key|playback_id)["']?\s*:`
+
+var (
+	secretLine   = regexp.MustCompile(`(?m)^([> ]*\d+ \|[\s-]*` + secretKeys + `).*$`)
+	secretInside = regexp.MustCompile(`(` + secretKeys + `)\s*("[^"\n]*"?|'[^'\n]*'?|[^,}\n]+)`)
+)
 
 func hideSecrets(text string) string {
-	return secretValue.ReplaceAllString(text, "$1$2(hidden)")
+	return secretInside.ReplaceAllString(secretLine.ReplaceAllString(text, "$1 (hidden)"), "$1 (hidden)")
 }
 
 func readFile(path string) ([]byte, error) {

@@ -177,6 +177,15 @@ streams:
 	if strings.Contains(err.Error(), "tops3cret") || !strings.Contains(err.Error(), "(hidden)") {
 		t.Errorf("the excerpt shows a secret:\n%s", err)
 	}
+	for _, text := range []string{
+		"admin_token: a, tops3cret } with words # tops3cret\nwrong: 1", "apps: [{api_key: a tops3cret, package: a, wrong: 1}]",
+		`apps: [{"api_key": "a, tops3cret", wrong: 1}]`, "'admin_token' : a tops3cret\nwrong: 1",
+	} {
+		_, err := Parse([]byte(text))
+		if err == nil || strings.Contains(err.Error(), "tops3cret") || !strings.Contains(err.Error(), "(hidden)") || !strings.Contains(err.Error(), "wrong") {
+			t.Errorf("the excerpt shows a secret or too little:\n%v", err)
+		}
+	}
 	err = Config{AdminToken: "tops3cret", Apps: []App{{APIKey: "s3cret"}}, Streams: []Stream{{IngestKey: "s3cret !"}}}.Validate()
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a sentence shows a secret:\n%v", err)
