@@ -51,9 +51,11 @@ export class Whep {
     await pc.setRemoteDescription({ type: 'answer', sdp: text });
   }
 
-  // failed reports whether the connection is beyond hope.
+  // failed reports whether the connection is beyond hope. When the server ends
+  // the session, Chromium tells so by the transport alone.
   failed() {
-    return ['failed', 'closed'].includes(this.pc?.connectionState);
+    return ['failed', 'closed'].includes(this.pc?.connectionState)
+      || this.pc?.getReceivers()[0]?.transport?.state === 'closed';
   }
 
   // stats returns what the page shows; clock is the server's time minus ours in ms.
