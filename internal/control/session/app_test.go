@@ -239,6 +239,33 @@ func TestStartWhileStopping(t *testing.T) {
 	})
 }
 
+// A start that comes while the wearer's session ends waits for its successor,
+// and the app is known there.
+func TestStartWhileSessionEnds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		phone, _ := w.phone()
+		w.run(phone, "com.x.app", false)
+		release := make(chan struct{})
+		w.hooks.onStop = func(context.Context, protocol.StopRequest) error { <-release; return nil }
+		phone.Gone(w.ctx)
+		time.Sleep(61 * time.Second) // the grace is over: the stop webhook is under way
+		synctest.Wait()
+		ended := w.reg.lookup(wearer)
+		answer := make(chan error, 1)
+		go func() { answer <- w.reg.StartApp(w.ctx, wearer, "com.x.app", base) }()
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		if s := w.reg.lookup(wearer); s == nil || s == ended {
+			t.Fatal("no new session")
+		}
+		w.connect("com.x.app", false)
+		if err := <-answer; err != nil {
+			t.Errorf("start: %v", err)
+		}
+	})
+}
+
 // The newest socket is the app's; the late close of the old one ends nothing.
 func TestSupersededAppSocket(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

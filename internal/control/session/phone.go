@@ -135,15 +135,17 @@ func (l *PhoneLink) startApp(ctx context.Context, frame []byte) error {
 		s.log.Warn("phone asked for an unknown app")
 		return l.post(ctx, func(*PhoneLink) { s.appsChanged() }) // it sees that the app does not run
 	}
-	id, err := s.reg.bind(s.user, app.Package)
-	if err != nil {
-		s.log.Warn("app cannot be started", "app", app.Package, "error", err)
-		return nil
-	}
-	return l.post(ctx, func(l *PhoneLink) {
-		if !s.ending {
-			s.startApp(app, id, nil)
+	return l.post(ctx, func(*PhoneLink) {
+		if s.ending {
+			return
 		}
+		id, err := s.reg.bind(s.user, app.Package)
+		if err != nil {
+			s.log.Warn("app cannot be started", "app", app.Package, "error", err)
+			s.appsChanged()
+			return
+		}
+		s.startApp(app, id, nil)
 	})
 }
 

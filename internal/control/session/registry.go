@@ -167,6 +167,14 @@ func (r *Registry) bind(user, pkg string) (sessionID string, err error) {
 	return sessionID, nil
 }
 
+// Owner returns the user to whom an app's exact sessionId belongs, "" when it is
+// nobody's now.
+func (r *Registry) Owner(sessionID string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.apps[sessionID].user
+}
+
 // remove forgets an ended session and the ids that were bound to its user. It
 // is the one moment of disposal: whoever asks afterwards gets a new session.
 func (r *Registry) remove(s *Session) {
@@ -193,12 +201,12 @@ func (r *Registry) StartApp(ctx context.Context, user, pkg, base string) error {
 	if !ok {
 		return &Refusal{protocol.CodePackageNotFound, fmt.Sprintf("App %s is not known", pkg)}
 	}
-	id, err := r.bind(user, pkg)
-	if err != nil {
-		return err
-	}
 	started := make(chan error, 1)
 	s, err := r.with(ctx, user, func(s *Session) error {
+		id, err := r.bind(user, pkg) // here: a session that ends takes its ids with it
+		if err != nil {
+			return err
+		}
 		s.setBase(base, false)
 		s.startApp(app, id, func(err error) { started <- err })
 		return nil
