@@ -13,6 +13,7 @@ import (
 
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
+	"glimpse/internal/control/tap"
 	"glimpse/protocol"
 )
 
@@ -74,9 +75,14 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 		return nil
 	}
 	hello, key, mini := identify(&init, r.Header)
+	c.out.tapped.belongs(g.sessions.Owner(hello.SessionID), tap.App, hello.Package)
 	if !g.knows(c, r, hello.Package, key) {
+		c.out.tapped.passed(true, websocket.MessageText, frame)
+		c.out.tapped.refused("wrong API key")
 		return nil
 	}
+	c.out.tapped.connected()
+	c.out.tapped.passed(true, websocket.MessageText, frame)
 	link, err := g.sessions.AttachApp(ctx, hello, c.out)
 	if err == nil {
 		return link
@@ -87,6 +93,7 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 		return nil
 	}
 	g.log.Info("app refused", "app", hello.Package, "code", refusal.Code)
+	c.out.tapped.refused(refusal.Text)
 	if mini { // anything but NOT_RUNNING would make it knock on
 		c.refuse(protocol.TypeReconnectRejected, protocol.CodeNotRunning, refusal.Text, websocket.StatusNormalClosure)
 	} else {

@@ -24,6 +24,7 @@ import (
 
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
+	"glimpse/internal/control/tap"
 )
 
 // Bounds of a socket (FAULTS.md part 1).
@@ -48,6 +49,9 @@ type Config struct {
 	PhoneIdle    time.Duration // likewise a phone: 30 s
 	WriteTimeout time.Duration // of one frame: 10 s
 	QueueBytes   int           // that may wait for one socket: 2 MiB
+
+	// Taps is told of every frame, connect, refusal and close; nil: nobody is.
+	Taps *tap.Bus
 }
 
 func (c Config) withDefaults() Config {
@@ -175,6 +179,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, idle time.Durati
 	ws.SetReadLimit(limitBefore)
 	ctx, cancel := context.WithCancel(g.ctx)
 	c := &connection{ws: ws, out: newWriter(ws, g.cfg.QueueBytes, g.cfg.WriteTimeout, &g.dropped, func() { g.overflow.Add(1) })}
+	c.out.tapped.bus = g.cfg.Taps
 	var children sync.WaitGroup
 	children.Go(func() { c.out.Run(ctx) })
 	children.Go(func() { g.keepAlive(ctx, cancel, c, idle) })
@@ -222,6 +227,11 @@ func (g *Gateway) keepAlive(ctx context.Context, cut context.CancelFunc, c *conn
 // read returns the next frame.
 func (c *connection) read(ctx context.Context) (text bool, frame []byte, err error) {
 	kind, frame, err := c.ws.Read(ctx)
+	if err == nil {
+		c.out.tapped.passed(true, kind, frame)
+	} else {
+		c.out.tapped.brokeOff(err)
+	}
 	return kind == websocket.MessageText, frame, err
 }
 

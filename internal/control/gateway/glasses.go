@@ -10,6 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/tap"
 	"glimpse/protocol"
 )
 
@@ -24,6 +25,8 @@ func (g *Gateway) ServeGlasses(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.serve(w, r, g.cfg.PhoneIdle, func(ctx context.Context, c *connection) {
+		c.out.tapped.belongs(user, tap.Glasses, "")
+		c.out.tapped.connected()
 		link, err := g.sessions.AttachPhone(ctx, user, reachedBy(r), c.out)
 		if err != nil {
 			g.refused.Add(1)

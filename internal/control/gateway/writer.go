@@ -16,8 +16,12 @@ type conn interface {
 	CloseNow() error
 }
 
-// writer is the sending half of one socket: a queue bounded by bytes and one
-// goroutine (Run) that empties it. Send and Close never wait, so an actor may
+// maxWaiting bounds the frames that wait for one socket, because those of no or
+// few bytes cost memory too: a phone may send empty audio as fast as it can.
+const maxWaiting = 4096
+
+// writer is the sending half of one socket: a queue bounded by bytes and frames
+// and one goroutine (Run) that empties it. Send and Close never wait, so an actor may
 // call them; they are safe for concurrent use. It implements session.Socket.
 type writer struct {
 	conn     conn
@@ -25,10 +29,12 @@ type writer struct {
 	timeout  time.Duration // of one write
 	overflow func()        // counts a reader that was too slow
 	dropped  *atomic.Uint64
+	tapped   tapped
 
 	mu     sync.Mutex
 	queue  []outgoing
-	bytes  int
+	bytes  int  // that are not written yet
+	frames int  // likewise
 	closed bool // no more frames are taken
 	code   websocket.StatusCode
 	reason string
@@ -50,15 +56,15 @@ func newWriter(c conn, limit int, timeout time.Duration, dropped *atomic.Uint64,
 }
 
 // Send queues a text frame. The bytes are handed over and must not change.
-// When more than the limit would wait, the peer is too slow: nothing more is
+// When more than the limits would wait, the peer is too slow: nothing more is
 // queued and the socket is closed with 1013 "slow".
 func (w *writer) Send(frame []byte) { w.push(outgoing{websocket.MessageText, frame}) }
 
 // Offer queues a text frame that may be lost: it is dropped and counted when
-// with it more than half of the limit would wait, but never by an empty queue.
+// with it more than half of a limit would wait, but never by an empty queue.
 func (w *writer) Offer(frame []byte) {
 	w.mu.Lock()
-	crowded := !w.closed && w.bytes > 0 && w.bytes+len(frame) > w.limit/2
+	crowded := !w.closed && w.frames > 0 && (w.bytes+len(frame) > w.limit/2 || w.frames >= maxWaiting/2)
 	w.mu.Unlock()
 	if crowded {
 		w.dropped.Add(1)
@@ -76,8 +82,8 @@ func (w *writer) push(o outgoing) {
 	if w.closed {
 		return
 	}
-	if w.bytes+len(o.data) > w.limit {
-		w.queue, w.bytes = nil, 0
+	if w.bytes+len(o.data) > w.limit || w.frames == maxWaiting {
+		w.queue, w.bytes, w.frames = nil, 0, 0
 		w.closed, w.code, w.reason = true, websocket.StatusTryAgainLater, "slow"
 		w.overflow()
 		w.signal()
@@ -85,6 +91,7 @@ func (w *writer) push(o outgoing) {
 	}
 	w.queue = append(w.queue, o)
 	w.bytes += len(o.data)
+	w.frames++
 	w.signal()
 }
 
@@ -124,6 +131,7 @@ func (w *writer) Run(ctx context.Context) {
 			w.mu.Lock()
 			code, reason := w.code, w.reason
 			w.mu.Unlock()
+			w.tapped.ended(false, code, reason)
 			_ = w.conn.Close(code, reason) // the peer may be gone already
 			return
 		}
@@ -136,8 +144,8 @@ func (w *writer) Run(ctx context.Context) {
 	}
 }
 
-// take empties the queue. Bytes still count until they are written, so that a
-// batch under way cannot double the bound.
+// take empties the queue. Its frames still count until they are written, so that
+// a batch under way cannot double the bound.
 func (w *writer) take() (batch []outgoing, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,14 +159,19 @@ func (w *writer) write(ctx context.Context, o outgoing) bool {
 	err := w.conn.Write(ctx, o.kind, o.data)
 	w.mu.Lock()
 	w.bytes -= len(o.data)
+	w.frames--
 	w.mu.Unlock()
+	if err == nil {
+		w.tapped.passed(false, o.kind, o.data)
+	}
 	return err == nil
 }
 
 // abandon drops what waits and cuts the connection without a handshake.
 func (w *writer) abandon() {
 	w.mu.Lock()
-	w.closed, w.queue, w.bytes = true, nil, 0
+	w.closed, w.queue, w.bytes, w.frames = true, nil, 0, 0
 	w.mu.Unlock()
+	w.tapped.ended(false, websocket.StatusAbnormalClosure, "connection cut")
 	_ = w.conn.CloseNow() // nothing is left to tell the peer
 }

@@ -97,3 +97,27 @@ func TestWriterOverflow(t *testing.T) {
 		}
 	})
 }
+
+// Frames without a byte are bounded by their number.
+func TestWriterOverflowByFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &fakeConn{stuck: true}
+		overflows := 0
+		var dropped atomic.Uint64
+		w := newWriter(conn, 10, time.Second, &dropped, func() { overflows++ })
+		go w.Run(t.Context())
+		for range maxWaiting {
+			w.SendBinary(nil)
+		}
+		if overflows != 0 {
+			t.Fatal("closed within the bound")
+		}
+		if w.Offer(nil); dropped.Load() != 1 {
+			t.Errorf("%d offers dropped by a crowded socket", dropped.Load())
+		}
+		if w.SendBinary(nil); overflows != 1 || w.code != websocket.StatusTryAgainLater {
+			t.Errorf("%d overflows, close %d", overflows, w.code)
+		}
+		<-w.done
+	})
+}
