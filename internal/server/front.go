@@ -13,16 +13,30 @@ const (
 	headerTime  = 5 * time.Second
 	idleTime    = 2 * time.Minute
 	headerBytes = 16 << 10
+	// bodyTime is what a request with a body has, from its header to the end of
+	// its answer: longer than an app may take to start.
+	bodyTime = 30 * time.Second
 )
 
-// front is the HTTP server. Handlers set their own deadlines for bodies and
-// answers, because websockets and held playlists live long.
+// front is the HTTP server. Handlers set their own deadlines for answers,
+// because websockets and held playlists live long; those have no body.
 type front struct{ http *http.Server }
 
 func newFront(h http.Handler) *front {
 	return &front{&http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		Handler: bodiesInTime(h), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 	}}
+}
+
+// bodiesInTime bounds the time of bodies, also of those that no handler reads:
+// net/http would wait for them without end before it answers.
+func bodiesInTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 { // -1: chunked
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a closed connection needs none
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (f *front) serve(l net.Listener) error {
