@@ -187,6 +187,39 @@ func TestStartGivenUp(t *testing.T) {
 	})
 }
 
+// The late end of a start that was given up is not the end of the next one.
+func TestLateEndOfFormerStream(t *testing.T) {
+	got := make(chan *Session, 1)
+	run(t, idle(got), func(t *testing.T, c *cloud) {
+		k := c.start()
+		s := <-got
+		go func() {
+			k.expect("stream_request")
+			k.send(`{"type":"stream_status","streamId":"s1","status":"initializing"}`)
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.StartDirect(ctx, "rtmp://host/live/key", DirectOptions{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		k.expect("stream_stop")
+		go func() {
+			k.expect("stream_request")
+			k.send(`{"type":"stream_status","streamId":"s1","status":"stopping"}`)
+			k.send(`{"type":"stream_status","streamId":"s1","status":"stopped"}`)
+			k.send(`{"type":"stream_status","streamId":"s2","status":"initializing"}`)
+			k.send(`{"type":"stream_status","streamId":"s2","status":"active"}`)
+		}()
+		st, err := s.StartDirect(t.Context(), "rtmp://host/live/key", DirectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.ID() != "s2" {
+			t.Errorf("stream %s", st.ID())
+		}
+	})
+}
+
 // A20 A21 A22 A23 A24 A26 A30 A38 A39 D16
 func TestDirectStream(t *testing.T) {
 	got := make(chan *Session, 1)

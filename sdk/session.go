@@ -46,6 +46,7 @@ type Session struct {
 	device          Device
 	subs            map[string]int // how many readers each has
 	managed, direct *Stream
+	former          map[bool]string // id of the last stream that ended, by Stream.managed
 	checks          []*check
 }
 
@@ -77,7 +78,7 @@ func newSession(a *App, m *protocol.SessionRequest, address string) *Session {
 		app: a, id: m.SessionID, user: m.UserID, address: address,
 		log:   a.log.With("session", m.SessionID),
 		begun: make(chan error, 1), up: make(chan struct{}),
-		subs: map[string]int{subStatus: 1, subManagedStatus: 1},
+		subs: map[string]int{subStatus: 1, subManagedStatus: 1}, former: make(map[bool]string),
 	}
 	s.life, s.cancel = context.WithCancelCause(a.life)
 	return s

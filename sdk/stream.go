@@ -56,6 +56,7 @@ type Stream struct {
 	session *Session
 	managed bool
 	feed    feed[Status]
+	former  string        // id of the app's stream of this kind before it
 	live    chan struct{} // closed at the first active
 	ended   chan struct{} // closed at the end
 
@@ -134,13 +135,18 @@ func (s *Session) claim(st *Stream) error {
 			Message: "Already streaming. Stop the current " + name + " before starting a new one.",
 		}
 	}
+	st.former = s.former[st.managed]
 	*slot = st
 	return nil
 }
 
 func (s *Session) release(st *Stream) {
+	id := st.ID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if id != "" {
+		s.former[st.managed] = id
+	}
 	if s.managed == st {
 		s.managed = nil
 	}
@@ -221,7 +227,7 @@ func (s *Session) onStatus(status Status) {
 // called by the session's reader only.
 func (st *Stream) update(status Status) bool {
 	st.mu.Lock()
-	if st.status.StreamID != "" && status.StreamID != "" && st.status.StreamID != status.StreamID {
+	if st.foreign(status) {
 		st.mu.Unlock()
 		return false
 	}
@@ -245,6 +251,19 @@ func (st *Stream) update(status Status) bool {
 		}
 	}
 	return true
+}
+
+// foreign says whether a status belongs to a former stream. Before the stream
+// knows its id that is the end of the one before it; anything else with that id
+// is its own, since a managed stream may be joined again. The caller holds mu.
+func (st *Stream) foreign(status Status) bool {
+	switch {
+	case status.StreamID == "":
+		return false
+	case st.status.StreamID != "":
+		return st.status.StreamID != status.StreamID
+	}
+	return status.StreamID == st.former && (status.Ended() || status.State == protocol.StatusStopping)
 }
 
 // ID is the stream's name at the cloud.
