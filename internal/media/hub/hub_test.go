@@ -467,6 +467,69 @@ func TestOutputsEndWithTheRun(t *testing.T) {
 	})
 }
 
+// A source that falls silent is lost but not sent away, however long it was
+// connected: its next key frame resumes the stream. When somebody else resumes
+// it, it is superseded.
+func TestSilentSourceMayResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{}, Spec{ResumeWindow: time.Minute})
+		defer b.hub.Close()
+		p := b.publisher()
+		defer p.Close()
+		b.gop(p, 0, 400) // longer than newcomers may take
+		time.Sleep(20 * time.Second)
+		if b.stream.State() != StateInterrupted || p.Err() != nil {
+			t.Fatalf("after silence: %v, publisher: %v", b.stream.State(), p.Err())
+		}
+		b.gop(p, 33*time.Second, 30)
+		if b.stream.State() != StateLive {
+			t.Fatalf("after its return: %v", b.stream.State())
+		}
+		time.Sleep(20 * time.Second)
+		q := b.publisher()
+		defer q.Close()
+		b.gop(q, 0, 2)
+		if !errors.Is(p.Err(), ErrSuperseded) || q.Err() != nil {
+			t.Errorf("publishers: %v, %v", p.Err(), q.Err())
+		}
+	})
+}
+
+// A stream that waited for announced sound began when its key frame arrived:
+// nothing on its timeline lies in the future.
+func TestWaitingForSoundMovesNoClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{}, Spec{})
+		defer b.hub.Close()
+		p := b.publisher()
+		defer p.Close()
+		p.ExpectAudio()
+		begun := time.Now()
+		b.gop(p, 0, 6)
+		if err := p.SetTrack(audioTrack); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Audio(0, aac); err != nil {
+			t.Fatal(err)
+		}
+		run := b.stream.Run()
+		if run == nil || !run.Start().Equal(begun) {
+			t.Fatalf("run %+v, want one since the key frame", run)
+		}
+		rd := run.Subscribe(ReaderOptions{})
+		defer rd.Close()
+		frames, err := rd.Next(t.Context(), nil)
+		if err != nil || len(frames) != 7 {
+			t.Fatalf("%d frames: %v", len(frames), err)
+		}
+		for _, f := range frames {
+			if f.Wall.After(time.Now()) {
+				t.Errorf("a frame from the future: %v", f.Wall.Sub(time.Now()))
+			}
+		}
+	})
+}
+
 // Sound alone does not wake a reader that asked for pictures.
 func TestPictureWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

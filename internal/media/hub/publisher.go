@@ -26,6 +26,8 @@ type Publisher struct {
 	once sync.Once
 	err  error // why done was closed
 
+	active bool // is or was the source; guarded by Stream.mu
+
 	// owned by the publishing goroutine until the publisher is active
 	video, audio *frame.Track
 	expectAudio  bool
@@ -40,6 +42,7 @@ type unit struct {
 	pts, dts time.Duration
 	key      bool
 	payload  []byte
+	at       time.Time // of arrival
 }
 
 // ExpectAudio says that the source announced sound whose parameters have not
@@ -67,7 +70,7 @@ func (p *Publisher) Video(pts, dts time.Duration, key bool, payload []byte) erro
 	if p.video == nil {
 		return ErrNoTrack
 	}
-	return p.write(unit{p.video, pts, dts, key && codec.HasIDR(payload), payload})
+	return p.write(unit{track: p.video, pts: pts, dts: dts, key: key && codec.HasIDR(payload), payload: payload})
 }
 
 // Audio writes a sound frame; see Video.
@@ -75,18 +78,19 @@ func (p *Publisher) Audio(pts time.Duration, payload []byte) error {
 	if p.audio == nil {
 		return ErrNoTrack
 	}
-	return p.write(unit{p.audio, pts, pts, false, payload})
+	return p.write(unit{track: p.audio, pts: pts, dts: pts, payload: payload})
 }
 
 func (p *Publisher) write(u unit) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
+	u.at = time.Now()
 	if p.keyAt.IsZero() {
 		if !u.key {
 			return p.stream.touch(p, u)
 		}
-		p.keyAt = time.Now()
+		p.keyAt = u.at
 	}
 	if p.held != nil || (p.expectAudio && p.audio == nil) {
 		return p.hold(u)
@@ -99,7 +103,7 @@ func (p *Publisher) hold(u unit) error {
 	p.held = append(p.held, u)
 	p.heldBytes += len(u.payload)
 	wait := p.stream.hub.cfg.TrackWait
-	if p.audio == nil && time.Since(p.keyAt) < wait && len(p.held) < maxHeld && p.heldBytes < maxHeldBytes {
+	if p.audio == nil && u.at.Sub(p.keyAt) < wait && len(p.held) < maxHeld && p.heldBytes < maxHeldBytes {
 		return p.stream.touch(p, u)
 	}
 	held := p.held

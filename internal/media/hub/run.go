@@ -65,18 +65,8 @@ func (r *Run) KeyFrame() *frame.Frame {
 	return r.newest
 }
 
-// setTrack makes t the track in force of its kind.
-func (r *Run) setTrack(t *frame.Track) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if t.Kind() == frame.Video {
-		r.video = t
-	} else {
-		r.audio = t
-	}
-}
-
-// append puts f into the ring, trims it and wakes readers.
+// append puts f into the ring, its track in force, trims the ring and wakes
+// readers.
 func (r *Run) append(f *frame.Frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,9 +84,12 @@ func (r *Run) append(f *frame.Frame) {
 		r.hasKey = true
 	}
 	r.trim()
-	wakes := f.IsVideo() || f.DTS-r.picture > maxSoundWait
+	wakes := true
 	if f.IsVideo() {
-		r.picture = f.DTS
+		r.video, r.picture = f.Track, f.DTS
+	} else {
+		r.audio = f.Track
+		wakes = f.DTS-r.picture > maxSoundWait
 	}
 	for _, rd := range r.readers {
 		if !wakes && rd.pictureWake {

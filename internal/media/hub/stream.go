@@ -138,32 +138,32 @@ func (s *Stream) touch(p *Publisher, u unit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.source == p || s.source == nil {
-		s.lastByte = time.Now()
+		s.lastByte = u.at
 	}
 	s.meter.bytes(len(u.payload))
 	return nil
 }
 
-// write publishes a unit of p; the first key frame makes p the source.
+// write publishes a unit of p; the first key frame makes p the source. The clock
+// is that of the unit's arrival: one that was held back is not the later for it.
 func (s *Stream) write(p *Publisher, u unit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := p.Err(); err != nil {
 		return err
 	}
-	now := time.Now()
 	discontinuity := false
 	if s.source != p {
 		if !u.key {
 			return nil // was lost as silent and came back: waits for a key frame
 		}
-		if err := s.activate(p, now); err != nil {
+		if err := s.activate(p, u.at); err != nil {
 			return err
 		}
-		discontinuity = s.line.begin(u.dts, now.Sub(s.run.start))
+		discontinuity = s.line.begin(u.dts, u.at.Sub(s.run.start))
 	}
-	s.lastByte = now
-	s.publish(u, discontinuity, now)
+	s.lastByte = u.at
+	s.publish(u, discontinuity)
 	return nil
 }
 
@@ -178,10 +178,14 @@ func (s *Stream) activate(p *Publisher, now time.Time) error {
 		if len(s.takeovers) > maxTakeovers {
 			s.takeovers = s.takeovers[1:]
 		}
-		s.source.stop(ErrSuperseded)
 		s.emit(EventTakeover, "a newer publisher took over", now)
 	}
-	s.source = p
+	for _, old := range s.publishers { // the source, and those that fell silent before it
+		if old.active && old != p {
+			old.stop(ErrSuperseded)
+		}
+	}
+	s.source, p.active = p, true
 	s.meter.publisher()
 	switch s.state {
 	case StateIdle:
@@ -221,7 +225,7 @@ func (s *Stream) begin(now time.Time) {
 }
 
 // publish maps u onto the timeline and hands it to the run.
-func (s *Stream) publish(u unit, discontinuity bool, now time.Time) {
+func (s *Stream) publish(u unit, discontinuity bool) {
 	f := &frame.Frame{Track: u.track, Key: u.key, Discontinuity: discontinuity, Payload: u.payload}
 	if u.track.Kind() == frame.Video {
 		f.PTS, f.DTS = s.line.picture(u.pts, u.dts)
@@ -231,8 +235,7 @@ func (s *Stream) publish(u unit, discontinuity bool, now time.Time) {
 	}
 	f.Epoch = s.line.epoch
 	f.Wall = s.run.start.Add(f.PTS)
-	s.meter.frame(f, now)
-	s.run.setTrack(u.track)
+	s.meter.frame(f, u.at)
 	s.run.append(f)
 }
 

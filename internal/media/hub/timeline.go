@@ -45,8 +45,9 @@ type trackClock struct {
 	seen   bool          // raw is valid (in this epoch)
 }
 
-// end is where the next frame of the track is expected.
-func (c *trackClock) end() time.Duration { return c.last + c.step }
+// end is where the next frame of the track is expected. The step before may
+// have been a stall; it says nothing of the next one.
+func (c *trackClock) end() time.Duration { return c.last + min(c.step, holeMin) }
 
 // begin starts an epoch with a key frame's decoding time, elapsed since the
 // stream's start. It reports whether a hole is left on the timeline.

@@ -97,3 +97,16 @@ func TestEpochs(t *testing.T) {
 		}
 	}
 }
+
+// A publisher that stalled and then came back by a new connection does not push
+// the timeline ahead of the wall clock by as much as it had stalled.
+func TestStallBeforeEpoch(t *testing.T) {
+	var l timeline
+	l.begin(0, 0)
+	l.picture(0, 0)
+	l.picture(4*time.Second, 4*time.Second)
+	l.begin(0, 4200*time.Millisecond)
+	if _, at := l.picture(0, 0); at > 4600*time.Millisecond {
+		t.Errorf("goes on at %v, want near 4.2 s", at)
+	}
+}

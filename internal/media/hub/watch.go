@@ -42,12 +42,12 @@ func (s *Stream) expire(now time.Time) time.Duration {
 		}
 		return true
 	}
+	if s.source != nil && due(s.lastByte.Add(cfg.SilentAfter)) {
+		s.interrupt("no media for "+cfg.SilentAfter.String(), now)
+	}
 	if s.source != nil {
-		if due(s.lastByte.Add(cfg.SilentAfter)) {
-			s.interrupt("no media for "+cfg.SilentAfter.String(), now)
-		}
 		for _, p := range s.publishers { // newcomers that bring no key frame
-			if p != s.source && p.Err() == nil && due(p.since.Add(cfg.PendingMax)) {
+			if !p.active && p.Err() == nil && due(p.since.Add(cfg.PendingMax)) {
 				p.stop(ErrNoKeyFrame)
 			}
 		}
