@@ -10,6 +10,7 @@ import (
 // button, managed stream with working links, a second app that joins, direct
 // stream to the app's own server, conflicts, permission, stop.
 //
+// A1 A18 A32 A33 B7 B8 B10 B31 C15 C26 C40 C50 C52 C62 E26 E33 E34
 // A13 A14 A15 A16 A17 A19 A20 A22 A23 A25 A26 A28 A29 A30 A34 A35 A36 A37 A38 A39 A40 A43 A48 A52
 // B5 B11 B12 B13 B17 B18 B20 B24 B25 B28 B29 B32 B33 B34 B35 B36 B37 B38 B39 B40 B41 B42 B44
 // C2 C6 C9 C18 C19 C22 C30 C36 C37 C38 C46 C49 C51 C57 C63 C64 D5 D6 D7 D10 D12 D14 D16 D17 D20 D21

@@ -50,7 +50,7 @@ func TestStandingStream(t *testing.T) {
 // The demo's URL publishes and plays, as configured; an unknown key is refused,
 // and no key ever shows in the logs.
 //
-// A21 E11 E12
+// A21 E11 E12 E14 E30
 func TestConfiguredStream(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t, "streams:\n  - {name: stream, ingest_key: stream, playback_id: stream}\n")

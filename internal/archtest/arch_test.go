@@ -153,6 +153,27 @@ func checkSizes(t *testing.T, label, path string) {
 	})
 }
 
+// The server is one static binary on every system.
+//
+// E6
+func TestBuildsEverywhere(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		cmd := exec.Command("go", "build", "-o", os.DevNull, module+"cmd/glimpse")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", system, err, out)
+		}
+	}
+}
+
+// E52
+func TestLicence(t *testing.T) {
+	b, err := os.ReadFile("../../LICENSE")
+	if err != nil || !bytes.HasPrefix(b, []byte("MIT License")) {
+		t.Errorf("LICENSE: %v, %.20q", err, b)
+	}
+}
+
 // No dumping grounds, no work left for later, no mutable package state by name.
 func TestNames(t *testing.T) {
 	for _, p := range packages(t) {
