@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -203,20 +204,16 @@ const lameDuck = 500 * time.Millisecond
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	media, stopMedia := context.WithCancel(context.Background())
 	defer stopMedia()
-	running := make(chan error, 3)
-	parts := 0
-	run := func(f func(context.Context) error) {
-		parts++
-		go func() { running <- f(media) }()
-	}
+	running := make(chan error, 3) // how each part ended
+	var players, pages sync.WaitGroup
 	if s.media.rtmp != nil {
-		run(s.media.rtmp.Run)
+		players.Go(func() { running <- s.media.rtmp.Run(media) })
 	}
 	if s.media.webrtc != nil {
-		run(s.media.webrtc.Run)
+		players.Go(func() { running <- s.media.webrtc.Run(media) })
 	}
 	front := newFront(s.handler)
-	run(func(context.Context) error { return front.serve(s.listener) })
+	pages.Go(func() { running <- front.serve(s.listener) })
 	s.greet(out)
 	var err error
 	for serving := true; serving; {
@@ -226,7 +223,6 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 		case <-ctx.Done():
 			serving = false
 		case err = <-running: // a listener that failed ends the server
-			parts--
 			serving = false
 		}
 	}
@@ -236,12 +232,15 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	drained, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	s.control.managed.cancel() // no session hears of what follows
-	s.media.hub.Close()        // viewers and publishers go first
-	stopMedia()
+	stopMedia()                // publishers and players are cut off, not told that it is over:
+	players.Wait()             // they come back
+	s.media.hub.Close()
 	s.control.sessions.Close()
 	front.shutdown(drained)
-	for range parts {
-		err = errors.Join(err, <-running)
+	pages.Wait()
+	close(running)
+	for failed := range running {
+		err = errors.Join(err, failed)
 	}
 	s.close()
 	s.log.Info("stopped")
