@@ -107,7 +107,7 @@ func serverOptions(cfg NATSConfig) *server.Options {
 		SyncAlways:             true, // acknowledged means on disk
 		JetStreamMaxMemory:     cfg.MaxMemory,
 		JetStreamMaxStore:      cfg.MaxStore,
-		MaxPayload:             1 << 20,
+		MaxPayload:             MaxValue + 64<<10, // with its envelope
 		DisableJetStreamBanner: true,
 		NoSystemAccount:        true,
 	}

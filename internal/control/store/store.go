@@ -23,8 +23,9 @@ import (
 	"sort"
 )
 
-// MaxValue is the longest encoded value in bytes that a bucket takes.
-const MaxValue = 256 << 10
+// MaxValue is the longest encoded value in bytes that a bucket takes: enough for
+// 1 MiB of an app's own data in base64.
+const MaxValue = 1536 << 10
 
 // The errors of a bucket; test with errors.Is.
 var (
