@@ -12,6 +12,17 @@ import (
 // and data.
 func (c *cloud) restart(t *testing.T, signal syscall.Signal) {
 	t.Helper()
+	c.keepPorts(t)
+	if err := c.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	<-c.done
+	c.again(t)
+}
+
+// keepPorts puts the ports that the server got into its configuration.
+func (c *cloud) keepPorts(t *testing.T) {
+	t.Helper()
 	b, err := os.ReadFile(c.config)
 	if err != nil {
 		t.Fatal(err)
@@ -27,10 +38,11 @@ func (c *cloud) restart(t *testing.T, signal syscall.Signal) {
 	if err := os.WriteFile(c.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.cmd.Process.Signal(signal); err != nil {
-		t.Fatal(err)
-	}
-	<-c.done
+}
+
+// again starts the server after its end.
+func (c *cloud) again(t *testing.T) {
+	t.Helper()
 	c.process = start(t, "glimpse serve again", nil, binary, "serve", "--config", c.config)
 	c.waitLine(`(http://127\.0\.0\.1:\d+)`, 0)
 }
