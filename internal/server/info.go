@@ -38,7 +38,11 @@ func (s *Server) notices() []string {
 		notices = append(notices, "No sound in WebRTC and no thumbnails: "+err.Error()+".")
 	}
 	for _, l := range s.losses {
-		notices = append(notices, fmt.Sprintf("The store was damaged, %s is lost: %s. Its files are in %s.", l.What, l.Why, l.MovedTo))
+		notice := fmt.Sprintf("The store was damaged, %s is lost: %s.", l.What, l.Why)
+		if l.MovedTo != "" {
+			notice += " Its files are in " + l.MovedTo + "."
+		}
+		notices = append(notices, notice)
 	}
 	return notices
 }

@@ -58,6 +58,9 @@ type ingest struct {
 	spec   session.IngestSpec
 	stream *hub.Stream
 	closed sync.Once
+
+	mu   sync.Mutex // orders what the session is told
+	news int        // changes so far: an announcement that another overtook is void
 }
 
 // Close ends the stream, without waiting for it.
@@ -72,9 +75,16 @@ func (i *ingest) event(e hub.Event) {
 	if i.m.ctx.Err() != nil {
 		return
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if e.Kind == hub.EventTakeover { // the media goes on
+		return
+	}
+	i.news++
 	switch e.Kind {
 	case hub.EventLive, hub.EventResumed:
-		i.m.wg.Go(func() { i.announce(e.Run) })
+		news := i.news
+		i.m.wg.Go(func() { i.announce(e.Run, news) })
 	case hub.EventInterrupted:
 		i.spec.Notify(session.MediaEvent{State: session.MediaLost, Silent: time.Since(e.Stream.Stats().LastByte)})
 	case hub.EventEnded:
@@ -82,20 +92,30 @@ func (i *ingest) event(e hub.Event) {
 	}
 }
 
-// announce says live once the playback URLs really answer (DESIGN §2.3). The
-// store of a run that resumes has been ready for long.
-func (i *ingest) announce(run *hub.Run) {
+// announce says live once the playback URLs really answer (DESIGN §2.3), unless
+// something else has happened since. The store of a run that resumes has been
+// ready for long.
+func (i *ingest) announce(run *hub.Run, news int) {
 	store := i.m.packs.Store(run)
 	if store == nil {
 		return // the run is over already
 	}
 	select {
 	case <-store.Ready():
-		if i.stream.State() == hub.StateLive {
-			i.spec.Notify(session.MediaEvent{State: session.MediaLive})
-		}
 	case <-run.Done():
+		return
 	case <-i.m.ctx.Done():
+		return
+	}
+	i.tellLive(news)
+}
+
+// tellLive tells the session that its media is live, unless there is newer news.
+func (i *ingest) tellLive(news int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.news == news {
+		i.spec.Notify(session.MediaEvent{State: session.MediaLive})
 	}
 }
 

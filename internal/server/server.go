@@ -26,6 +26,7 @@ import (
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/store"
 	"glimpse/internal/control/streams"
+	"glimpse/internal/control/tap"
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/dash"
 	"glimpse/internal/media/hls"
@@ -69,6 +70,7 @@ type controlPlane struct {
 	gateway  *gateway.Gateway
 	api      *api.API
 	managed  *managedStreams
+	taps     *tap.Bus
 }
 
 // mediaPlane moves frames.
@@ -134,7 +136,7 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if c.users, err = auth.NewUsers(ctx, c.store, userIDs(s.cfg.Users), time.Now, s.log); err != nil {
 		return err
 	}
-	c.tokens = &coreTokens{tokens: auth.NewCoreTokens(secret, time.Now), users: c.users}
+	c.tokens = &coreTokens{tokens: auth.NewCoreTokens(secret, time.Now), users: c.users, log: s.log}
 	if c.apps, err = apps.New(ctx, c.store, appSpecs(s.cfg.Apps), time.Now, s.log); err != nil {
 		return err
 	}
@@ -155,13 +157,14 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if lost := c.sessions.Restore(ctx); lost != nil { // the rest is served all the same
 		s.log.Error("sessions of the last run are lost", "error", lost)
 	}
-	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{}, s.log)
+	c.taps = tap.New()
+	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{Taps: c.taps}, s.log)
 	s.logins = auth.NewLogins(time.Now)
 	w := &wearers{c.sessions}
 	c.api, err = api.New(api.Deps{
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
 		Media:  &liveMedia{hub: s.media.hub, wearers: w},
-		Logins: s.logins, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
+		Logins: s.logins, Taps: c.taps, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
 	return err
 }
@@ -236,6 +239,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	players.Wait()             // they come back
 	s.media.hub.Close()
 	s.control.sessions.Close()
+	s.control.taps.Close()
 	front.shutdown(drained)
 	pages.Wait()
 	close(running)

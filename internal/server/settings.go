@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -37,12 +37,11 @@ func CoreToken(cfg config.Config, id string) (string, error) {
 type coreTokens struct {
 	tokens *auth.CoreTokens
 	users  *auth.Users
+	log    *slog.Logger
 }
 
-// errStore hides the store's troubles from strangers.
-var errStore = errors.New("the user cannot be stored now")
-
-// CoreUser returns the token's user.
+// CoreUser returns the token's user. A user who cannot be stored is served all
+// the same: their phone would take a refusal for a bad token.
 func (c *coreTokens) CoreUser(token string) (string, error) {
 	user, err := c.tokens.CoreUser(token)
 	if err != nil || user == "" {
@@ -51,7 +50,7 @@ func (c *coreTokens) CoreUser(token string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := c.users.Ensure(ctx, user); err != nil {
-		return "", fmt.Errorf("%w: %w", errStore, err)
+		c.log.Error("user cannot be stored", "user", user, "error", err)
 	}
 	return user, nil
 }
