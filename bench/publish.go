@@ -54,7 +54,7 @@ func stamps(b []byte, now time.Time, found func(time.Duration)) {
 type publisher struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	first  time.Time // when the first key frame was sent
+	first  time.Time // when it began to connect
 }
 
 func publish(ctx context.Context, url string) (*publisher, error) {
@@ -63,12 +63,13 @@ func publish(ctx context.Context, url string) (*publisher, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	client, err := rtmp.Dial(ctx, url, rtmp.Options{Tracks: file.Tracks()})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	p := &publisher{cancel: cancel, first: time.Now()}
+	p := &publisher{cancel: cancel, first: began}
 	p.wg.Go(func() {
 		defer func() { _ = client.Close() }()
 		player, began := file.Player(), time.Now()
