@@ -182,6 +182,19 @@ func HasIDR(payload []byte) bool {
 	return false
 }
 
+// InBand returns a picture's payload with the parameter sets before it, or the
+// payload itself when it brings a sequence parameter set of its own. The input is
+// not changed.
+func (c *H264) InBand(payload []byte) []byte {
+	for n := range NALUs(payload) {
+		if n[0]&0x1f == NALSPS {
+			return payload
+		}
+	}
+	b := make([]byte, 0, 8+len(c.SPS)+len(c.PPS)+len(payload))
+	return append(appendNALU(appendNALU(b, c.SPS), c.PPS), payload...)
+}
+
 // FLVConfig is the body of FLV's AVC sequence header (Annex E.4.3.1).
 func (c *H264) FLVConfig() []byte {
 	return append([]byte{0x17, 0, 0, 0, 0}, c.AVCC()...)

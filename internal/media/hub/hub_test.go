@@ -530,6 +530,36 @@ func TestWaitingForSoundMovesNoClock(t *testing.T) {
 	})
 }
 
+// A publisher with other parameters brings them in its first picture too, once;
+// one that comes back with the same ones changes no byte.
+func TestNewParametersInBand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{}, Spec{ResumeWindow: time.Minute})
+		defer b.hub.Close()
+		other := &frame.Track{Codec: &codec.H264{SPS: []byte{0x67, 77, 0, 31}, PPS: []byte{0x68, 1}}}
+		copied := *videoTrack.Codec.(*codec.H264)
+		for i, track := range []*frame.Track{videoTrack, {Codec: &copied}, other} {
+			p := b.publisher()
+			if err := p.SetTrack(track); err != nil {
+				t.Fatal(err)
+			}
+			b.gop(p, 0, 2)
+			want := idr
+			if track == other {
+				want = []byte{0, 0, 0, 4, 0x67, 77, 0, 31, 0, 0, 0, 2, 0x68, 1, 0, 0, 0, 2, 0x65, 1}
+			}
+			if got := b.stream.Run().KeyFrame().Payload; !slices.Equal(got, want) {
+				t.Errorf("publisher %d: first picture % x, want % x", i, got, want)
+			}
+			b.gop(p, time.Second, 2)
+			if got := b.stream.Run().KeyFrame().Payload; !slices.Equal(got, idr) {
+				t.Errorf("publisher %d: second key frame % x", i, got)
+			}
+			p.Close()
+		}
+	})
+}
+
 // Sound alone does not wake a reader that asked for pictures.
 func TestPictureWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 )
 
@@ -63,6 +64,24 @@ func (r *Run) KeyFrame() *frame.Frame {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.newest
+}
+
+// announce returns the payload of a key frame of t. When its parameters are not
+// those of the pictures before, they are put into the payload too: some readers
+// hear only of the first ones (ffmpeg skips every later init of an HLS stream).
+func (r *Run) announce(t *frame.Track, payload []byte) []byte {
+	r.mu.RLock()
+	before := r.video
+	r.mu.RUnlock()
+	if t == before {
+		return payload
+	}
+	was, _ := before.Codec.(*codec.H264)
+	is, ok := t.Codec.(*codec.H264)
+	if !ok || was != nil && was.Equal(is) {
+		return payload
+	}
+	return is.InBand(payload)
 }
 
 // append puts f into the ring, its track in force, trims the ring and wakes

@@ -227,6 +227,9 @@ func (s *Stream) begin(now time.Time) {
 // publish maps u onto the timeline and hands it to the run.
 func (s *Stream) publish(u unit, discontinuity bool) {
 	f := &frame.Frame{Track: u.track, Key: u.key, Discontinuity: discontinuity, Payload: u.payload}
+	if u.key {
+		f.Payload = s.run.announce(u.track, u.payload)
+	}
 	if u.track.Kind() == frame.Video {
 		f.PTS, f.DTS = s.line.picture(u.pts, u.dts)
 	} else {
