@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"strings"
 
 	"glimpse/protocol"
@@ -13,6 +14,7 @@ type device struct {
 	model     string
 	wifi      *protocol.Wifi    // nil until the glasses spoke of it
 	battery   *protocol.Battery // likewise
+	details   map[string]any    // what else a phone told; replaced, never changed
 }
 
 // state is the device_state_update as apps read it (WIRE a.2).
@@ -29,6 +31,7 @@ func (d *device) state() map[string]any {
 		state["batteryLevel"] = d.battery.Level
 		state["charging"] = d.battery.Charging
 	}
+	maps.Copy(state, d.details)
 	return state
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -207,6 +208,15 @@ func TestMalformedRequests(t *testing.T) {
 		}
 		if s := last(t, socket, "managed_stream_status"); s.str("status") != "error" {
 			t.Errorf("managed: %v", s)
+		}
+		socket.forget()
+		w.say(app, `{"type":"stream_request","streamUrl":"rtmp://host/live/key","video":"`+strings.Repeat("v", maxRequest)+`"}`,
+			`{"type":"managed_stream_request","video":"`+strings.Repeat("v", maxRequest)+`"}`)
+		if s := last(t, socket, "stream_status"); s.str("status") != "error" || len(socket.got("stream_status")) != 1 {
+			t.Errorf("long direct: %v", s)
+		}
+		if s := last(t, socket, "managed_stream_status"); s.str("status") != "error" || len(socket.got("managed_stream_status")) != 1 {
+			t.Errorf("long managed: %v", s)
 		}
 	})
 }

@@ -6,21 +6,27 @@ import (
 	"glimpse/protocol"
 )
 
+// maxRequest bounds a start request in bytes: what it wishes goes to the glasses
+// and into the store. Ten destinations of the longest URLs fit in.
+const maxRequest = 32 << 10
+
 // decodeApp reads a frame from an app; nil for types that we do not know and
 // frames that cannot be read. A start request that cannot be read is answered
 // all the same: without a terminal status the SDK would stay stuck.
 func decodeApp(frame []byte) func(*AppLink) {
 	switch typ := typeOf(frame); typ {
 	case protocol.TypeDirectRequest, protocol.TypeDirectRequestOld:
-		if act := decode(frame, (*AppLink).startDirect); act != nil {
-			return act
+		act := decode(frame, (*AppLink).startDirect)
+		if act == nil || len(frame) > maxRequest {
+			return func(l *AppLink) { l.malformedDirect(typ) }
 		}
-		return func(l *AppLink) { l.malformedDirect(typ) }
+		return act
 	case protocol.TypeManagedRequest:
-		if act := decode(frame, (*AppLink).startManaged); act != nil {
-			return act
+		act := decode(frame, (*AppLink).startManaged)
+		if act == nil || len(frame) > maxRequest {
+			return (*AppLink).malformedManaged
 		}
-		return (*AppLink).malformedManaged
+		return act
 	case protocol.TypeDirectStop, protocol.TypeDirectStopOld:
 		return decode(frame, (*AppLink).stopDirect)
 	case protocol.TypeManagedStop:
@@ -63,7 +69,7 @@ func options(m *protocol.StreamRequest) camera.Options {
 	}
 }
 
-const textMalformed = "Malformed request: a field has the wrong type"
+const textMalformed = "Malformed request: a field has the wrong type, or it is longer than 32 KiB"
 
 func (l *AppLink) malformedDirect(typ string) {
 	l.learnRequest(typ)
