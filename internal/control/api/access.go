@@ -80,7 +80,8 @@ func (a *API) operator(r *http.Request) *Problem {
 	cookie, err := r.Cookie(auth.SessionCookie)
 	if err != nil || !a.deps.Logins.Valid(cookie.Value) {
 		return problem(http.StatusUnauthorized, codeUnauthorized,
-			"Send the admin token as Authorization: Bearer, or log in with the dashboard link.")
+			"Send the admin token (admin_token of the configuration, else the file of that name in the data folder)"+
+				" as Authorization: Bearer, or log in with the dashboard link.")
 	}
 	write := r.Method != http.MethodGet && r.Method != http.MethodHead
 	if write && r.Header.Get(auth.CSRFHeader) == "" {

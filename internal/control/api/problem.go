@@ -13,6 +13,7 @@ import (
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
+	"glimpse/internal/control/storage"
 	"glimpse/internal/control/streams"
 	"glimpse/protocol"
 )
@@ -31,6 +32,7 @@ const (
 	codeStreamGone   protocol.Code = "STREAM_NOT_FOUND"
 	codeTooLarge     protocol.Code = "TOO_LARGE"
 	codeWrongHost    protocol.Code = "WRONG_HOST"
+	codeDraining     protocol.Code = "DRAINING"
 )
 
 // Problem is every error of the API (RFC 9457) with a stable code. Detail is a
@@ -76,11 +78,14 @@ func problems(_ huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := problem(e.Status, frameworkCode(e.Status), e.Detail)
+	p := problem(e.Status, frameworkCode(e.Status), sentence(e.Detail))
 	for _, d := range e.Errors {
 		if d != nil {
 			p.Errors = append(p.Errors, Fault{Message: d.Message, Location: d.Location})
 		}
+	}
+	if len(p.Errors) > 0 {
+		p.Detail = "The request is not valid: " + p.Errors[0].Location + ": " + p.Errors[0].Message + "."
 	}
 	if e.Status >= http.StatusInternalServerError {
 		p.Detail, p.Errors = "Something went wrong on the server; its log says what.", nil
@@ -133,6 +138,8 @@ var refusals = []struct {
 	{auth.ErrUserConfig, http.StatusConflict, codeReadOnly},
 	{auth.ErrUserExists, http.StatusConflict, codeExists},
 	{auth.ErrUserName, http.StatusUnprocessableEntity, codeInvalid},
+	{storage.ErrInvalid, http.StatusBadRequest, codeInvalid},
+	{storage.ErrFull, http.StatusRequestEntityTooLarge, codeTooLarge}, // SDKs know the status
 }
 
 // refusal turns any error into a problem. What it does not know is logged and
@@ -142,6 +149,10 @@ func refusal(log *slog.Logger, err error) *Problem {
 		if errors.Is(err, r.err) {
 			return problem(r.status, r.code, sentence(err.Error()))
 		}
+	}
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
 	}
 	var said *session.Refusal
 	if errors.As(err, &said) {
@@ -160,12 +171,17 @@ func refusal(log *slog.Logger, err error) *Problem {
 
 // sentence makes an error's text one.
 func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // refusalStatus gives a session's refusal its HTTP status.
 func refusalStatus(code protocol.Code) int {
 	switch code {
+	case protocol.CodeMalformedMessage:
+		return http.StatusBadRequest
 	case protocol.CodePackageNotFound, protocol.CodeSessionNotFound:
 		return http.StatusNotFound
 	case protocol.CodePermissionDenied, protocol.CodeNotOwner:
