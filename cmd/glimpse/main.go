@@ -36,6 +36,7 @@ type cli struct {
 	Demo    demoCommand    `cmd:"" help:"Cloud, simulated glasses and a demo app in one, for a first look."`
 	Glasses glassesCommand `cmd:"" help:"Simulated glasses: connect to a cloud, obey it, publish a clip."`
 	User    userCommand    `cmd:"" help:"Wearers and their tokens."`
+	Tap     tapCommand     `cmd:"" help:"Watch the messages of a wearer's apps and glasses."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

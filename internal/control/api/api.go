@@ -20,7 +20,9 @@ import (
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/storage"
 	"glimpse/internal/control/streams"
+	"glimpse/internal/control/tap"
 )
 
 // maxBody bounds a request's body in bytes.
@@ -37,6 +39,9 @@ type Deps struct {
 	Tokens   Tokens
 	Logins   *auth.Logins
 	Throttle *auth.Throttle // of wrong admin tokens, per address
+	Storage  *storage.Storage
+	AppKeys  *auth.Throttle // of wrong API keys, per address and app
+	Taps     *tap.Bus
 }
 
 // Media is the media plane as the API sees it.
@@ -59,6 +64,11 @@ type Wearers interface {
 	StopApp(ctx context.Context, user, pkg string) error
 	// Wearers returns the wearers who have a session, in no order.
 	Wearers(ctx context.Context) []Wearer
+	// RunningApps lists the packages that run for user; none without a session.
+	RunningApps(ctx context.Context, user string) []string
+	// DeviceState takes what user's phone says has changed of the glasses and
+	// returns what is known now, as the phone reads it.
+	DeviceState(ctx context.Context, user string, patch map[string]json.RawMessage) (map[string]any, error)
 }
 
 // Server is the running process.
@@ -117,6 +127,7 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 	a.registerUsers(h)
 	a.registerApps(h)
 	a.registerWearers(h)
+	a.registerTap(h)
 	describeProblem(h.OpenAPI())
 	spec, err := json.Marshal(h.OpenAPI())
 	if err != nil {
@@ -128,7 +139,7 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 		_, _ = w.Write(a.spec) // the peer may be gone
 	})
 	mux.HandleFunc("/api/v1/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, problem(http.StatusNotFound, "NOT_FOUND", "There is no "+r.Method+" of this path."))
+		writeProblem(w, problem(http.StatusNotFound, "NOT_FOUND", "There is no "+r.Method+" of this path; GET /api/v1/openapi.json lists what there is."))
 	})
 	a.v1 = a.guard(mux)
 	return a, nil
@@ -138,11 +149,8 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 // the outer handler's (Hosts, Headers).
 func (a *API) Mount(mux *http.ServeMux) {
 	mux.Handle("/api/v1/", a.v1)
-	for _, prefix := range []string{"/apps", "/api/apps"} { // phones use both
-		mux.HandleFunc("POST "+prefix+"/{pkg}/start", a.phoneApp(true))
-		mux.HandleFunc("POST "+prefix+"/{pkg}/stop", a.phoneApp(false))
-	}
-	mux.HandleFunc("GET /api/public/permissions/{pkg}", a.permissions)
+	a.mountPhone(mux)
+	a.mountSDK(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, true) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { probe(w, a.deps.Server.Ready()) })
 }

@@ -20,6 +20,7 @@ import (
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/store"
 	"glimpse/internal/control/streams"
+	"glimpse/internal/control/tap"
 	"glimpse/protocol"
 )
 
@@ -143,7 +144,7 @@ func newBench(t *testing.T, cfg Config) *bench {
 	}
 	b.deps = Deps{
 		Apps: registry, Users: users, Standing: standing, Media: b.media, Wearers: b.wearers, Server: b.server,
-		Tokens: b.tokens, Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
+		Tokens: b.tokens, Taps: tap.New(), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
 	}
 	cfg.AdminToken = adminToken
 	a, err := New(b.deps, cfg, "1", log)

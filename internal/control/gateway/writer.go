@@ -156,14 +156,12 @@ func (w *writer) take() (batch []outgoing, closed bool) {
 func (w *writer) write(ctx context.Context, o outgoing) bool {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
+	w.tapped.passed(false, o.kind, o.data) // before the peer can have answered
 	err := w.conn.Write(ctx, o.kind, o.data)
 	w.mu.Lock()
 	w.bytes -= len(o.data)
 	w.frames--
 	w.mu.Unlock()
-	if err == nil {
-		w.tapped.passed(false, o.kind, o.data)
-	}
 	return err == nil
 }
 

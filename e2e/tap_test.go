@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Whoever writes an app sees with `glimpse tap` what passes between it, the
+// cloud and the glasses, and why a call failed; no key and no whole link is in
+// it. A restart of the cloud is waited for, and Ctrl-C is a clean end.
+func TestTap(t *testing.T) {
+	t.Parallel()
+	const user, pkg, = "wearer@example.com", "com.example.tapped", "com.example.blind"
+	port := freePort(t)
+	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+appConfig(blind, freePort(t), "MICROPHONE")+"users:\n  - {id: "+user+"}\n")
+	env := []string{"GLIMPSE_ADMIN_TOKEN=" + c.token}
+	tap := start(t, "tap", env, binary, "tap", user, "--server", c.url)
+	tap.waitLine(`tapping wearer@example\.com`, 0)
+	raw := start(t, "tap --json", nil, binary, "tap", user, "--server", c.url, "--config", c.config, "--json")
+	raw.waitLine(`tapping`, 0)
+
+	c.startGlasses(t, user)
+	a := startApp(t, "sdk2", pkg, port)
+	c.startSession(a, user)
+	var links urls
+	a.do(&links, "managed", map[string]any{})
+	a.do(nil, "stopManaged")
+
+	from := 0
+	for _, line := range []string{
+		`glasses → cloud\s+⏵ connected`,
+		`cloud → glasses\s+connection_ack`,
+		`app → cloud\s+com\.example\.tapped\s+tpa_connection_init\s+.*"apiKey":"…"`,
+		`cloud → app\s+com\.example\.tapped\s+tpa_connection_ack`,
+		`app → cloud\s+com\.example\.tapped\s+managed_stream_request`,
+		`cloud → glasses\s+start_stream\s+.*rtmp://127\.0\.0\.1:\d+/live/…`,
+		`glasses → cloud\s+stream_status`,
+		`cloud → app\s+com\.example\.tapped\s+managed_stream_status\s+.*"status":"active"`,
+		`app → cloud\s+com\.example\.tapped\s+managed_stream_stop`,
+		`cloud → glasses\s+stop_stream`,
+	} {
+		_, from = tap.waitLine(line, from)
+	}
+	raw.waitLine(`^\{"time":".*"kind":"message","from":"cloud","to":"glasses","type":"stop_stream","size":\d+,"body":\{`, 0)
+
+	playback := strings.Split(strings.SplitAfter(links.HLS, "/live/")[1], "/")[0]
+	for _, p := range []*process{tap, raw} {
+		for _, secret := range []string{apiKey, c.token, playback} {
+			if p.count(secret) > 0 {
+				t.Errorf("%s shows a secret", p.name)
+			}
+		}
+	}
+	if err := tap.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if <-tap.done; tap.err != nil {
+		t.Errorf("Ctrl-C: %v", tap.err)
+	}
+	c.stop()
+	raw.waitLine(`went away`, 0)
+
+	refused := start(t, "tap without a server", env, binary, "tap", user, "--server", c.url)
+	if <-refused.done; refused.cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("without a server: %v", refused.cmd.ProcessState)
+	}
+	usage := start(t, "tap without a wearer", env, binary, "tap")
+	if <-usage.done; usage.cmd.ProcessState.ExitCode() != 2 {
+		t.Errorf("without a wearer: %v", usage.cmd.ProcessState)
+	}
+}
