@@ -117,6 +117,9 @@ type Snapshot struct {
 	derived sync.Map // key -> *derived
 }
 
+// Changed is closed when there is a newer snapshot.
+func (s *Snapshot) Changed() <-chan struct{} { return s.changed }
+
 // Has reports whether a part of segment number is here, or was; a negative part
 // asks for the whole segment, and one past the last part of a closed segment
 // for the first of the next.

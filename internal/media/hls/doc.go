@@ -7,7 +7,8 @@
 //	index.m3u8                 multivariant; makes a session; never cached
 //	~<session>/video.m3u8      media playlists: blocking reload, preload hint
 //	~<session>/audio.m3u8
-//	~<session>/<file>          inits, segments and parts, named by package cmaf
+//	~<session>/<file>          inits, segments and parts, named by package cmaf;
+//	                           the segment that is open grows as its parts come
 //	video.m3u8, <file>, …      the same without a session, for public streams behind a CDN
 //
 // All URIs inside are relative, so the session travels in the path and no list

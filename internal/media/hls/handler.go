@@ -143,8 +143,7 @@ func (v *viewer) await(w http.ResponseWriter, r *http.Request, rd *cmaf.Renditio
 	}
 	release, ok := v.h.block(v.stream, v.session)
 	if !ok {
-		w.Header().Set("Retry-After", "1")
-		fail(w, http.StatusTooManyRequests, "Too many requests of this viewer are waiting already.")
+		tooMany(w)
 		return nil, false
 	}
 	defer release()
@@ -178,6 +177,11 @@ func (v *viewer) multivariant(w http.ResponseWriter, r *http.Request) {
 	body := multivariant(v.store, newSession())
 	w.Header().Set("Cache-Control", "no-store")
 	send(w, r, listType, body)
+}
+
+func tooMany(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	fail(w, http.StatusTooManyRequests, "Too many requests of this viewer are waiting already.")
 }
 
 func unavailable(w http.ResponseWriter) {
@@ -244,10 +248,20 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// file answers with an init, a segment or a part; a part that comes next is
-// waited for.
+// file answers with an init, a segment or a part; what comes next is waited for.
 func (v *viewer) file(w http.ResponseWriter, r *http.Request, name string, f cmaf.File) {
+	header := w.Header()
+	mime := "video/mp4"
+	if f.Rendition == v.store.Audio() {
+		mime = "audio/mp4"
+	}
 	s := f.Rendition.Snapshot()
+	if f.Kind == cmaf.FileSegment && f.Number == s.NextNumber {
+		header.Set("Cache-Control", v.h.immutable)
+		header.Set("Content-Type", mime)
+		v.grow(w, r, f)
+		return
+	}
 	if f.Kind == cmaf.FilePart && f.Number == s.NextNumber && f.Part == s.NextPart {
 		late := false
 		if s, late = v.await(w, r, f.Rendition, f.Number, f.Part); s == nil {
@@ -263,13 +277,8 @@ func (v *viewer) file(w http.ResponseWriter, r *http.Request, name string, f cma
 		fail(w, http.StatusNotFound, "This file is not here any more, or not yet.")
 		return
 	}
-	header := w.Header()
 	header.Set("Cache-Control", v.h.immutable)
 	header.Set("ETag", `"`+name+`"`)
-	mime := "video/mp4"
-	if f.Rendition == v.store.Audio() {
-		mime = "audio/mp4"
-	}
 	send(w, r, mime, parts...)
 }
 

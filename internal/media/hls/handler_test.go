@@ -277,6 +277,62 @@ func TestBlockingReload(t *testing.T) {
 	})
 }
 
+// The segment after the last closed one grows as its parts come, and is whole in
+// the end; one that is never finished is not taken for whole, and nobody asks
+// further ahead.
+func TestOpenSegmentGrows(t *testing.T) {
+	name := func(video *cmaf.Rendition, ahead uint64) string {
+		return string(video.AppendSegment(nil, video.Snapshot().NextNumber+ahead))
+	}
+	live(t, "whole", func(t *testing.T, r *rig, s string, video *cmaf.Rendition) {
+		path := s + name(video, 0)
+		c := r.start(t.Context(), path)
+		r.play(3 * time.Second)
+		synctest.Wait()
+		if len(c) != 1 {
+			t.Fatal("not answered when the segment was closed")
+		}
+		got, want := <-c, r.get(path)
+		if got.Code != 200 || got.Body.Len() == 0 || !bytes.Equal(got.Body.Bytes(), want.Body.Bytes()) {
+			t.Errorf("%d, %d bytes while it grew, %d afterwards", got.Code, got.Body.Len(), want.Body.Len())
+		}
+		for _, h := range []string{"Content-Type", "Cache-Control"} {
+			if got.Header().Get(h) != want.Header().Get(h) {
+				t.Errorf("%s: %q, afterwards %q", h, got.Header().Get(h), want.Header().Get(h))
+			}
+		}
+	})
+	live(t, "too far", func(t *testing.T, r *rig, s string, video *cmaf.Rendition) {
+		if w := r.get(s + name(video, 1)); w.Code != 404 {
+			t.Errorf("%d", w.Code)
+		}
+	})
+	live(t, "never finished", func(t *testing.T, r *rig, s string, video *cmaf.Rendition) {
+		fault := make(chan any, 1)
+		go func() {
+			defer func() { fault <- recover() }()
+			r.get(s + name(video, 0))
+		}()
+		synctest.Wait()
+		r.stream.Close("test")
+		if got := <-fault; got != http.ErrAbortHandler {
+			t.Errorf("ended with %v, want the connection cut", got)
+		}
+	})
+	live(t, "begins", func(t *testing.T, r *rig, s string, video *cmaf.Rendition) {
+		for video.Snapshot().NextPart != 0 { // until a segment has just been closed
+			r.play(time.Second / 30)
+			synctest.Wait()
+		}
+		c := r.start(t.Context(), s+name(video, 0))
+		r.play(2500 * time.Millisecond)
+		synctest.Wait()
+		if len(c) != 1 || (<-c).Code != 200 {
+			t.Error("not held until it began")
+		}
+	})
+}
+
 func TestViewersAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
