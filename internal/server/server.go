@@ -24,6 +24,7 @@ import (
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/gateway"
 	"glimpse/internal/control/session"
+	"glimpse/internal/control/storage"
 	"glimpse/internal/control/store"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/control/tap"
@@ -160,11 +161,16 @@ func (s *Server) buildControl(ctx context.Context) error {
 	c.taps = tap.New()
 	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{Taps: c.taps}, s.log)
 	s.logins = auth.NewLogins(time.Now)
+	stored, err := storage.New(ctx, c.store)
+	if err != nil {
+		return err
+	}
 	w := &wearers{c.sessions}
 	c.api, err = api.New(api.Deps{
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
 		Media:  &liveMedia{hub: s.media.hub, wearers: w},
 		Logins: s.logins, Taps: c.taps, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
+		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
 	return err
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 
 	"glimpse/internal/control/api"
@@ -35,4 +36,14 @@ func (w *wearers) Wearers(ctx context.Context) []api.Wearer {
 		list = append(list, wearer)
 	}
 	return list
+}
+
+// RunningApps lists what runs for a user.
+func (w *wearers) RunningApps(ctx context.Context, user string) []string {
+	return w.sessions.RunningApps(ctx, user)
+}
+
+// DeviceState takes what a user's phone says of the glasses.
+func (w *wearers) DeviceState(ctx context.Context, user string, patch map[string]json.RawMessage) (map[string]any, error) {
+	return w.sessions.UpdateDevice(ctx, user, patch)
 }

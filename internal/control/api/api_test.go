@@ -18,6 +18,7 @@ import (
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
+	"glimpse/internal/control/storage"
 	"glimpse/internal/control/store"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/control/tap"
@@ -95,6 +96,12 @@ func (w *fakeWearers) call(what string) error {
 
 func (w *fakeWearers) Wearers(context.Context) []Wearer { return w.list }
 
+func (w *fakeWearers) RunningApps(context.Context, string) []string { return []string{"com.fixed"} }
+
+func (w *fakeWearers) DeviceState(_ context.Context, user string, patch map[string]json.RawMessage) (map[string]any, error) {
+	return map[string]any{"modelName": patch["modelName"]}, w.call("device " + user)
+}
+
 type fakeServer struct {
 	info  Info
 	ready bool
@@ -142,7 +149,12 @@ func newBench(t *testing.T, cfg Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stored, err := storage.New(t.Context(), backend)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.deps = Deps{
+		Storage: stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
 		Apps: registry, Users: users, Standing: standing, Media: b.media, Wearers: b.wearers, Server: b.server,
 		Tokens: b.tokens, Taps: tap.New(), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
 	}

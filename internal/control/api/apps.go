@@ -80,6 +80,7 @@ func (a *API) deleteApp(ctx context.Context, in *appInput) (*struct{}, error) {
 			a.log.Warn("deleted app cannot be stopped", "app", in.Package, "user", w.User, "err", err)
 		}
 	}
+	a.forget(ctx, []string{in.Package}, a.userIDs()) // whoever gets the name next must not read it
 	a.log.Info("app removed", "app", in.Package)
 	return nil, nil
 }
@@ -110,11 +111,15 @@ func (a *API) permissions(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, protocol.CodePackageNotFound, "The app is not known."))
 		return
 	}
+	writeJSON(w, http.StatusOK, map[string]any{"packageName": app.Package, "permissions": showPermissions(app)})
+}
+
+func showPermissions(app apps.App) []appPermission {
 	list := make([]appPermission, 0, len(app.Permissions))
 	for _, p := range app.Permissions {
 		list = append(list, appPermission{Type: p, ID: app.Package + ":" + p})
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"packageName": app.Package, "permissions": list})
+	return list
 }
 
 // writeJSON answers outside the huma handlers.

@@ -59,8 +59,22 @@ func (a *API) registerUsers(h huma.API) {
 			if err := a.deps.Users.Delete(ctx, in.ID); err != nil {
 				return nil, refusal(a.log, err)
 			}
+			var pkgs []string
+			for _, app := range a.deps.Apps.List() {
+				pkgs = append(pkgs, app.Package)
+			}
+			a.forget(ctx, pkgs, []string{auth.UserID(in.ID)})
 			return nil, nil
 		})
+}
+
+// userIDs are the ids of everybody who is known.
+func (a *API) userIDs() []string {
+	var ids []string
+	for _, user := range a.deps.Users.List() {
+		ids = append(ids, user.ID)
+	}
+	return ids
 }
 
 func showUser(u auth.User) userBody {
