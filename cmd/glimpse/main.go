@@ -32,12 +32,13 @@ within a second, and lets apps written with @mentra/sdk start and stop it.
 Exit status: 0 done, 1 failed, 2 called wrongly.`
 
 type cli struct {
-	Serve   serveCommand   `cmd:"" help:"Run the cloud."`
-	Demo    demoCommand    `cmd:"" help:"Cloud, simulated glasses and a demo app in one, for a first look."`
-	Glasses glassesCommand `cmd:"" help:"Simulated glasses: connect to a cloud, obey it, publish a clip."`
-	User    userCommand    `cmd:"" help:"Wearers and their tokens."`
-	Tap     tapCommand     `cmd:"" help:"Watch the messages of a wearer's apps and glasses."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve      serveCommand      `cmd:"" help:"Run the cloud."`
+	Demo       demoCommand       `cmd:"" help:"Cloud, simulated glasses and a demo app in one, for a first look."`
+	Glasses    glassesCommand    `cmd:"" help:"Simulated glasses: connect to a cloud, obey it, publish a clip."`
+	User       userCommand       `cmd:"" help:"Wearers and their tokens."`
+	Tap        tapCommand        `cmd:"" help:"Watch the messages of a wearer's apps and glasses."`
+	Completion completionCommand `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
