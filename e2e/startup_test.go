@@ -139,3 +139,33 @@ func TestPortsTaken(t *testing.T) {
 		}
 	}
 }
+
+// The completion script knows the program's own commands and flags, and bash
+// takes it.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	script := runCommand(t, binary, "completion", "bash")
+	complete := func(words ...string) []string {
+		return strings.Fields(runCommand(t, append([]string{"bash", "--norc", "-c", script + `
+			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _glimpse; echo "${COMPREPLY[*]}"`, "bash", "glimpse"}, words...)...))
+	}
+	for _, command := range complete("") {
+		if code, stdout, stderr := ended(t, command, "--help"); code != 0 || stdout == "" || stderr != "" {
+			t.Errorf("offers %q, but its help ends with %d and %q", command, code, stderr)
+		}
+	}
+	if got := strings.Join(complete("us"), " "); got != "user" {
+		t.Errorf("us completes to %q", got)
+	}
+	if got := strings.Join(complete("serve", "--c"), " "); got != "--config --check" {
+		t.Errorf("serve --c completes to %q", got)
+	}
+	for _, shell := range []string{"zsh", "fish"} {
+		if out := runCommand(t, binary, "completion", shell); !containsAll(out, "serve", "json-log") {
+			t.Errorf("%s: no word of serve --json-log in\n%s", shell, out)
+		}
+	}
+	if code, _, _ := ended(t, "completion", "tcsh"); code != 2 {
+		t.Errorf("a shell that is not known: exit %d, want 2", code)
+	}
+}
