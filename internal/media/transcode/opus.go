@@ -142,7 +142,7 @@ func (t *Transcoder) convert(caller context.Context, in *soundInput, out *soundO
 		return context.Canceled
 	case hung:
 		err = errHung
-	case errors.Is(fed, errRenew), fed == io.EOF:
+	case errors.Is(fed, errRenew), errors.Is(fed, io.EOF):
 		return fed
 	case died != nil && err == nil:
 		err = died
@@ -238,7 +238,7 @@ type soundOutput struct {
 // read emits a child's packets until its output ends (nil) or is malformed.
 func (o *soundOutput) read(r io.Reader, channels int, clock *soundClock) error {
 	nut, err := newNUTReader(r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
@@ -251,7 +251,7 @@ func (o *soundOutput) read(r io.Reader, channels int, clock *soundClock) error {
 	var at time.Duration
 	for {
 		told, packet, err := nut.next()
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		}
 		if err != nil {
