@@ -49,10 +49,11 @@ func appConfig(pkg string, port int, permissions string) string {
 	return fmt.Sprintf("  - {package: %s, api_key: %s, url: \"http://127.0.0.1:%d\", permissions: [%s]}\n", pkg, apiKey, port, permissions)
 }
 
-// startApp runs apps/<style>.mjs and waits until its webhook listens.
-func startApp(t *testing.T, style, pkg string, port int) *app {
+// startApp runs apps/<style>.mjs, with more variables in its environment, and
+// waits until its webhook listens.
+func startApp(t *testing.T, style, pkg string, port int, more ...string) *app {
 	t.Helper()
-	env := []string{"PACKAGE_NAME=" + pkg, "MENTRAOS_API_KEY=" + apiKey, fmt.Sprintf("PORT=%d", port)}
+	env := append([]string{"PACKAGE_NAME=" + pkg, "MENTRAOS_API_KEY=" + apiKey, fmt.Sprintf("PORT=%d", port)}, more...)
 	a := &app{process: start(t, "app "+pkg, env, node(t), "apps/"+style+".mjs"), pkg: pkg}
 	a.wait("ready", func(e event) bool { return e.Event == "ready" })
 	return a

@@ -21,6 +21,11 @@ const adapter = {
   isStreaming: (s) => s.camera.isCurrentlyStreaming() || s.camera.isManagedStreamActive(),
   url: (s) => s.camera.getCurrentStreamUrl() ?? null,
   streamStatus: (s) => s.camera.getStreamStatus() ?? null,
+  storeAll: (s, data) => s.simpleStorage.setMultiple(data).then(() => s.simpleStorage.flush()),
+  stored: (s) => s.simpleStorage.getAllData(),
+  unstore: (s, key) => s.simpleStorage.delete(key),
+  unstoreAll: (s) => s.simpleStorage.clear(),
+  settings: (s) => s.settings.fetch(),
 };
 
 class App extends AppServer {

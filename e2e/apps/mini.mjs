@@ -26,9 +26,15 @@ const adapter = {
   isStreaming: (s) => s.camera.isCurrentlyStreaming(),
   url: (s) => s.camera.getCurrentStreamUrl() ?? null,
   streamStatus: (s) => s.camera.getStreamStatus() ?? null,
+  storeAll: (s, data) => s.storage.setMultiple(data).then(() => s.storage.flush()),
+  stored: (s) => s.storage.getAll(),
+  unstore: (s, key) => s.storage.delete(key).then(() => true),
+  unstoreAll: (s) => s.storage.clear().then(() => true),
 };
 
-const app = new MiniAppServer(config);
+// Storage is the one thing that this style does not find by the session's URL.
+const { CLOUD_URL: cloudApiUrl } = process.env;
+const app = new MiniAppServer(cloudApiUrl ? { ...config, cloudApiUrl } : config);
 app.onSession((session) => {
   attach(session, adapter);
   emit('session', { userId: session.userId, sessionId: session.sessionId });
