@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// raw is a websocket without any SDK behind it: a peer that does as it likes.
+type raw struct {
+	t  *testing.T
+	ws *websocket.Conn
+
+	mu    sync.Mutex
+	types map[string]int // messages of the cloud so far
+	code  websocket.StatusCode
+	done  chan struct{} // closed when the socket is
+}
+
+// dialRaw opens /app-ws or /glasses-ws.
+func (c *cloud) dialRaw(t *testing.T, path, token string) *raw {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	header := http.Header{}
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
+	}
+	ws, _, err := websocket.Dial(ctx, c.url+path, &websocket.DialOptions{HTTPHeader: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.SetReadLimit(4 << 20)
+	r := &raw{t: t, ws: ws, types: map[string]int{}, done: make(chan struct{})}
+	go r.read()
+	t.Cleanup(func() { ws.CloseNow(); <-r.done })
+	return r
+}
+
+func (r *raw) read() {
+	defer close(r.done)
+	for {
+		_, b, err := r.ws.Read(context.Background())
+		if err != nil {
+			r.mu.Lock()
+			r.code = websocket.CloseStatus(err)
+			r.mu.Unlock()
+			return
+		}
+		var m struct{ Type, StreamID, AckID string }
+		if json.Unmarshal(b, &m) != nil {
+			continue
+		}
+		r.mu.Lock()
+		r.types[m.Type]++
+		r.mu.Unlock()
+		if m.Type == "keep_stream_alive" {
+			_ = r.write(fmt.Sprintf(`{"type":"keep_alive_ack","streamId":%q,"ackId":%q}`, m.StreamID, m.AckID)) // a closed one needs none
+		}
+	}
+}
+
+func (r *raw) write(text string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return r.ws.Write(ctx, websocket.MessageText, []byte(text))
+}
+
+func (r *raw) send(text string) {
+	r.t.Helper()
+	if err := r.write(text); err != nil {
+		r.t.Fatalf("send %.60s: %v", text, err)
+	}
+}
+
+func (r *raw) count(kind string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.types[kind]
+}
+
+// closed waits for the cloud's close code.
+func (r *raw) closed() websocket.StatusCode {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		r.t.Fatal("the cloud did not close the socket")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.code
+}
+
+// rawGlasses are a phone with connected glasses that answer keep-alives and do
+// nothing else.
+func (c *cloud) rawGlasses(t *testing.T, user string) *raw {
+	t.Helper()
+	token := strings.TrimSpace(runCommand(t, binary, "user", "token", user, "--config", c.config))
+	r := c.dialRaw(t, "/glasses-ws", token)
+	r.send(`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":true,"ssid":"lab"}}`)
+	return r
+}
+
+// webhook is an app server that says yes and connects nowhere.
+func webhook(t *testing.T) (port int) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"status":"success"}`))
+	}))
+	t.Cleanup(s.Close)
+	if _, err := fmt.Sscanf(s.URL, "http://127.0.0.1:%d", &port); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// rawApp starts an app for a user and connects it.
+func (c *cloud) rawApp(t *testing.T, user, pkg string) *raw {
+	t.Helper()
+	r := c.dialRaw(t, "/app-ws", "")
+	started := make(chan int, 1)
+	go func() { started <- c.api("POST", "/api/v1/users/"+user+"/apps/"+pkg+"/start", nil, nil) }()
+	eventually(t, "the cloud waits for "+pkg, func() bool {
+		return c.process.count("app asked to connect.*app="+pkg) > 0
+	})
+	r.send(fmt.Sprintf(`{"type":"tpa_connection_init","sessionId":"%s-%s","packageName":%q,"apiKey":%q}`, user, pkg, pkg, apiKey))
+	if code := <-started; code != http.StatusOK {
+		t.Fatalf("start %s: %d", pkg, code)
+	}
+	return r
+}
