@@ -9,16 +9,13 @@ import (
 	"time"
 
 	"glimpse/internal/media/codec"
+	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
 )
 
-// FLV's words (Adobe Flash Video File Format 10.1, annex E.4).
 const (
-	flvAudioTag  = 8
-	flvVideoTag  = 9
 	flvTagHeader = 11
-	flvAVC       = 7
-	flvAAC       = 10
+	flvTagHead   = 8 // the most that stands before an access unit in a tag
 	maxFLVConfig = 64 << 10
 )
 
@@ -38,9 +35,9 @@ func (f *File) indexFLV(size int64) error {
 			return err
 		}
 		switch tag.kind {
-		case flvVideoTag:
+		case flv.TagVideo:
 			err = f.flvVideo(tag)
-		case flvAudioTag:
+		case flv.TagAudio:
 			err = f.flvAudio(tag)
 		}
 		if err != nil {
@@ -56,21 +53,20 @@ func (f *File) endFLV() error {
 	return nil // the period is unknown: normalise takes the mean distance of pictures
 }
 
-// flvTag is one tag: head are the first bytes of its body, or all of it when
-// it is a codec configuration.
+// flvTag is one tag of pictures or sound.
 type flvTag struct {
-	kind   byte
-	at     time.Duration
-	offset int64 // of the body
-	size   int64 // of the body
-	head   []byte
+	flv.Tag // its Data is whole for a codec configuration alone
+	kind    byte
+	at      time.Duration
+	offset  int64 // of the access unit in the file
+	size    int64 // of the access unit
 }
 
 type flvReader struct {
 	r    *bufio.Reader
 	pos  int64
 	size int64
-	unwrapped
+	flv.Clock
 }
 
 func (r *flvReader) skip(n int64) error {
@@ -107,53 +103,59 @@ func (r *flvReader) tag() (flvTag, error) {
 	if err != nil {
 		return flvTag{}, err
 	}
-	t := flvTag{
-		kind:   h[0] & 0x1f,
-		size:   int64(h[1])<<16 | int64(h[2])<<8 | int64(h[3]),
-		at:     r.unwrap(uint32(h[7])<<24 | uint32(h[4])<<16 | uint32(h[5])<<8 | uint32(h[6])),
-		offset: r.pos + flvTagHeader,
-	}
+	size := int64(h[1])<<16 | int64(h[2])<<8 | int64(h[3])
+	at := r.Unwrap(uint32(h[7])<<24 | uint32(h[4])<<16 | uint32(h[5])<<8 | uint32(h[6]))
+	t := flvTag{kind: h[0] & 0x1f, at: max(min(at, maxLength*8), -maxLength*8)}
 	if h[0]&0x20 != 0 {
 		return flvTag{}, malformed("it is encrypted")
 	}
-	if t.offset+t.size > r.size {
+	start := r.pos + flvTagHeader
+	if start+size > r.size {
 		return flvTag{}, io.ErrUnexpectedEOF
 	}
-	want := min(t.size, 5)
-	body, err := r.r.Peek(flvTagHeader + int(want))
-	if err != nil {
+	head := min(size, flvTagHead)
+	if err := r.parse(&t, head); err != nil {
 		return flvTag{}, err
 	}
-	if isConfig(t.kind, body[flvTagHeader:]) {
-		if t.size > maxFLVConfig-flvTagHeader {
-			return flvTag{}, malformed("a codec configuration of %d bytes", t.size)
+	if t.Packet == flv.Config {
+		if size > maxFLVConfig-flvTagHeader {
+			return flvTag{}, malformed("a codec configuration of %d bytes", size)
 		}
-		if body, err = r.r.Peek(flvTagHeader + int(t.size)); err != nil {
+		if err := r.parse(&t, size); err != nil {
 			return flvTag{}, err
 		}
+		t.Data = bytes.Clone(t.Data)
 	}
-	t.head = bytes.Clone(body[flvTagHeader:])
-	if err := r.skip(flvTagHeader + t.size + 4); err != nil && !errors.Is(err, io.EOF) {
+	before := head - int64(len(t.Data)) // of the access unit
+	t.offset, t.size = start+before, size-before
+	if err := r.skip(flvTagHeader + size + 4); err != nil && !errors.Is(err, io.EOF) {
 		return flvTag{}, err
 	}
 	return t, nil
 }
 
-func isConfig(kind byte, head []byte) bool {
-	return len(head) > 1 && head[1] == 0 &&
-		(kind == flvVideoTag && head[0]&0x8f == flvAVC || kind == flvAudioTag && head[0]>>4 == flvAAC)
+// parse parses the first n bytes of the tag's body.
+func (r *flvReader) parse(t *flvTag, n int64) error {
+	b, err := r.r.Peek(flvTagHeader + int(n))
+	if err != nil {
+		return err
+	}
+	switch t.kind {
+	case flv.TagVideo:
+		t.Tag, err = flv.ParseVideo(b[flvTagHeader:])
+	case flv.TagAudio:
+		t.Tag, err = flv.ParseAudio(b[flvTagHeader:])
+	}
+	if unsupported := (*flv.UnsupportedError)(nil); errors.As(err, &unsupported) {
+		return malformed("%v", unsupported)
+	}
+	return nil // a tag that does not parse is passed over
 }
 
 func (f *File) flvVideo(t flvTag) error {
-	if len(t.head) < 5 {
-		return nil
-	}
-	if t.head[0]&0x8f != flvAVC {
-		return malformed("its video is not H.264")
-	}
-	switch t.head[1] {
-	case 0:
-		c, lengthSize, err := codec.ParseAVCC(t.head[5:])
+	switch t.Packet {
+	case flv.Config:
+		c, lengthSize, err := codec.ParseAVCC(t.Data)
 		if err != nil {
 			return malformed("%v", err)
 		}
@@ -161,27 +163,20 @@ func (f *File) flvVideo(t flvTag) error {
 			return malformed("its picture parameters change at %v", t.at)
 		}
 		f.video, f.lengthSize = &frame.Track{Codec: c}, lengthSize
-	case 1:
-		if f.video == nil || t.size == 5 {
+	case flv.Frame:
+		if f.video == nil || t.size == 0 {
 			return nil // nothing can be done with it
 		}
-		cts := time.Duration(int32(uint32(t.head[2])<<24|uint32(t.head[3])<<16|uint32(t.head[4])<<8)>>8) * time.Millisecond
-		return appendSample(&f.pictures, sample{
-			offset: t.offset + 5, size: uint32(t.size - 5), key: t.head[0]>>4&7 == 1, dts: t.at, pts: t.at + cts,
-		})
+		pts := t.at + time.Duration(t.CTS)*time.Millisecond
+		return appendSample(&f.pictures, sample{offset: t.offset, size: uint32(t.size), key: t.Key, dts: t.at, pts: pts})
 	}
 	return nil
 }
 
 func (f *File) flvAudio(t flvTag) error {
-	if len(t.head) < 2 {
-		return nil
-	}
-	if t.head[0]>>4 != flvAAC {
-		return malformed("its sound is not AAC")
-	}
-	if t.head[1] == 0 {
-		c, err := codec.NewAAC(t.head[2:])
+	switch t.Packet {
+	case flv.Config:
+		c, err := codec.NewAAC(t.Data)
 		if err != nil {
 			return malformed("%v", err)
 		}
@@ -189,12 +184,13 @@ func (f *File) flvAudio(t flvTag) error {
 			return malformed("its sound parameters change at %v", t.at)
 		}
 		f.audio = &frame.Track{Codec: c}
-		return nil
+	case flv.Frame:
+		if f.audio == nil || t.size == 0 {
+			return nil
+		}
+		return appendSample(&f.sounds, sample{offset: t.offset, size: uint32(t.size), dts: t.at, pts: t.at})
 	}
-	if f.audio == nil || t.size == 2 {
-		return nil
-	}
-	return appendSample(&f.sounds, sample{offset: t.offset + 2, size: uint32(t.size - 2), dts: t.at, pts: t.at})
+	return nil
 }
 
 func appendSample(list *[]sample, s sample) error {
@@ -206,20 +202,4 @@ func appendSample(list *[]sample, s sample) error {
 	}
 	*list = append(*list, s)
 	return nil
-}
-
-// unwrapped follows a 32-bit millisecond clock over its end.
-type unwrapped struct {
-	last    uint32
-	high    time.Duration
-	started bool
-}
-
-func (u *unwrapped) unwrap(ms uint32) time.Duration {
-	const turn = (1 << 32) * time.Millisecond
-	if u.started && ms < u.last && u.last-ms > 1<<31 {
-		u.high += turn
-	}
-	u.started, u.last = true, ms
-	return min(u.high+time.Duration(ms)*time.Millisecond, maxLength*8)
 }

@@ -10,7 +10,6 @@
 package source
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -187,31 +186,9 @@ func (f *File) payload(s sample, video bool) ([]byte, error) {
 	if !video {
 		return b, nil
 	}
-	if f.lengthSize != 4 {
-		b = widen(b, f.lengthSize)
-	}
+	b = codec.WidenLengths(b, f.lengthSize)
 	if !codec.ValidAVCC(b) {
 		return nil, malformed("a picture is not a sequence of NAL units")
 	}
 	return b, nil
-}
-
-// widen rewrites NAL units behind 1- or 2-byte lengths with 4-byte ones; bytes
-// that are no whole unit are left out.
-func widen(b []byte, lengthSize int) []byte {
-	out := make([]byte, 0, len(b)+64)
-	for len(b) >= lengthSize {
-		n := int(b[0])
-		if lengthSize == 2 {
-			n = int(binary.BigEndian.Uint16(b))
-		}
-		b = b[lengthSize:]
-		if n > len(b) {
-			break
-		}
-		out = binary.BigEndian.AppendUint32(out, uint32(n))
-		out = append(out, b[:n]...)
-		b = b[n:]
-	}
-	return out
 }

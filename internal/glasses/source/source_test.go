@@ -168,6 +168,35 @@ func TestPlayerKeepsHolesInTheSound(t *testing.T) {
 	}
 }
 
+// A recording across the end of FLV's 32-bit clock plays as any other.
+func TestClockWraps(t *testing.T) {
+	b, err := os.ReadFile("testdata/bframes.flv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := open(t, "bframes.flv").Player()
+	for rest := b[13:]; len(rest) > 15; {
+		ms := uint32(rest[7])<<24 | uint32(rest[4])<<16 | uint32(rest[5])<<8 | uint32(rest[6])
+		ms -= 500
+		rest[7], rest[4], rest[5], rest[6] = byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms)
+		rest = rest[11+int(rest[1])<<16+int(rest[2])<<8+int(rest[3])+4:]
+	}
+	f, err := source.Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := f.Player()
+	for i := range 120 { // two rounds
+		want, err := plain.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Next(); err != nil || got.DTS != want.DTS || got.PTS != want.PTS || !bytes.Equal(got.Payload, want.Payload) {
+			t.Fatalf("frame %d: %+v (%v), want %+v", i, got, err, want)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	mp4, err := os.ReadFile("testdata/bframes.mp4")
 	if err != nil {

@@ -171,6 +171,28 @@ func ValidAVCC(payload []byte) bool {
 	return any
 }
 
+// WidenLengths gives NAL units behind lengths of 1, 2 or 4 bytes 4-byte ones; a
+// payload that has them already is returned as it is. One that is not a sequence
+// of whole units gives one that is not ValidAVCC.
+func WidenLengths(b []byte, size int) []byte {
+	if size == 4 {
+		return b
+	}
+	out := make([]byte, 0, len(b)+len(b)/8+16)
+	for len(b) >= size {
+		n := int(b[0])
+		if size == 2 {
+			n = n<<8 | int(b[1])
+		}
+		b = b[size:]
+		out = binary.BigEndian.AppendUint32(out, uint32(n))
+		n = min(n, len(b))
+		out = append(out, b[:n]...)
+		b = b[n:]
+	}
+	return append(out, b...)
+}
+
 // HasIDR reports whether the access unit holds an IDR slice: the only pictures
 // that this project calls key frames (MEDIA H1).
 func HasIDR(payload []byte) bool {

@@ -213,3 +213,22 @@ func FuzzTag(f *testing.F) {
 		}
 	})
 }
+
+// 32-bit milliseconds wrap after 49 days; both tracks go on together.
+func TestClock(t *testing.T) {
+	var c flv.Clock
+	last := time.Duration(-1)
+	for _, ts := range []uint32{1<<32 - 40, 1<<32 - 20, 5, 25, 1 << 31, 1<<32 - 1, 10} {
+		at := c.Unwrap(ts)
+		if at <= last {
+			t.Fatalf("%d came out as %v after %v", ts, at, last)
+		}
+		last = at
+	}
+	if want := (2<<32 + 10) * time.Millisecond; last != want {
+		t.Errorf("twice around is %v; want %v", last, want)
+	}
+	if at := c.Unwrap(1<<32 - 10); at != last-20*time.Millisecond {
+		t.Errorf("a little back across the wrap is %v", at-last)
+	}
+}

@@ -29,7 +29,7 @@ var _ sink = (*hub.Publisher)(nil)
 type demuxer struct {
 	out       sink
 	log       *slog.Logger
-	clock     unwrapper
+	clock     flv.Clock
 	video     *codec.H264
 	audio     *codec.AAC
 	lengths   int // size of the NAL unit lengths in the publisher's pictures; 0: no configuration yet
@@ -70,7 +70,7 @@ func (d *demuxer) tag(tag flv.Tag, err error, ts uint32, config func([]byte) err
 	case tag.Packet == flv.Config:
 		return config(tag.Data)
 	case tag.Packet == flv.Frame:
-		return media(d.clock.unwrap(ts), tag)
+		return media(d.clock.Unwrap(ts), tag)
 	}
 	return nil
 }
@@ -123,8 +123,8 @@ func (d *demuxer) picture(dts time.Duration, tag flv.Tag) error {
 	if d.lengths == 0 {
 		return nil // before the configuration
 	}
-	payload, ok := toAVCC(tag.Data, d.lengths)
-	if !ok {
+	payload := codec.WidenLengths(tag.Data, d.lengths)
+	if !codec.ValidAVCC(payload) {
 		d.skipped()
 		return nil
 	}
@@ -180,32 +180,6 @@ func (d *demuxer) sound(pts time.Duration, tag flv.Tag) error {
 	return d.out.Audio(pts, tag.Data)
 }
 
-// toAVCC gives NAL units 4-byte lengths and reports whether they are whole. With
-// 4-byte lengths already it is b itself.
-func toAVCC(b []byte, lengths int) ([]byte, bool) {
-	if lengths == 4 {
-		return b, codec.ValidAVCC(b)
-	}
-	out := make([]byte, 0, len(b)+len(b)/8+16)
-	for len(b) > 0 {
-		if len(b) < lengths {
-			return nil, false
-		}
-		n := int(b[0])
-		if lengths == 2 {
-			n = n<<8 | int(b[1])
-		}
-		b = b[lengths:]
-		if n > len(b) {
-			return nil, false
-		}
-		out = binary.BigEndian.AppendUint32(out, uint32(n))
-		out = append(out, b[:n]...)
-		b = b[n:]
-	}
-	return out, codec.ValidAVCC(out)
-}
-
 // metadata looks for announced sound, for which the hub waits a moment.
 func (d *demuxer) metadata(b []byte) {
 	if d.audio != nil || checkAMF(b) != nil {
@@ -248,22 +222,4 @@ func (d *demuxer) command(b []byte) error {
 		return errUnpublished
 	}
 	return nil
-}
-
-// unwrapper turns 32-bit milliseconds into times that go on for ever. One serves
-// both tracks: they share the publisher's clock.
-type unwrapper struct {
-	last uint32
-	at   int64
-	seen bool
-}
-
-func (u *unwrapper) unwrap(ts uint32) time.Duration {
-	if !u.seen {
-		u.seen, u.at = true, int64(ts)
-	} else {
-		u.at += int64(int32(ts - u.last))
-	}
-	u.last = ts
-	return time.Duration(u.at) * time.Millisecond
 }

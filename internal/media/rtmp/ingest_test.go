@@ -234,38 +234,6 @@ func TestDemuxer(t *testing.T) {
 	}
 }
 
-// Lengths of one and two bytes become four.
-func TestShortLengths(t *testing.T) {
-	want := avcc([]byte{0x65, 1}, []byte{0x41})
-	for size, in := range map[int][]byte{1: {2, 0x65, 1, 1, 0x41}, 2: {0, 2, 0x65, 1, 0, 1, 0x41}, 4: want} {
-		if got, ok := toAVCC(in, size); !ok || !bytes.Equal(got, want) {
-			t.Errorf("lengths of %d bytes: %x, %v", size, got, ok)
-		}
-		if _, ok := toAVCC(in[:len(in)-1], size); ok {
-			t.Errorf("lengths of %d bytes: a cut unit passes", size)
-		}
-	}
-}
-
-// 32-bit milliseconds wrap after 49 days; both tracks go on together.
-func TestUnwrap(t *testing.T) {
-	var u unwrapper
-	last := time.Duration(-1)
-	for _, ts := range []uint32{1<<32 - 40, 1<<32 - 20, 5, 25, 1 << 31, 1<<32 - 1, 10} {
-		at := u.unwrap(ts)
-		if at <= last {
-			t.Fatalf("%d came out as %v after %v", ts, at, last)
-		}
-		last = at
-	}
-	if want := (2<<32 + 10) * time.Millisecond; last != want {
-		t.Errorf("twice around is %v; want %v", last, want)
-	}
-	if at := u.unwrap(1<<32 - 10); at != last-20*time.Millisecond {
-		t.Errorf("a little back across the wrap is %v", at-last)
-	}
-}
-
 func TestMetadataAnnouncesSound(t *testing.T) {
 	for name, tt := range map[string]struct {
 		data amf0.Data
