@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"errors"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -315,7 +316,7 @@ func TestOpenSegmentGrows(t *testing.T) {
 		}()
 		synctest.Wait()
 		r.stream.Close("test")
-		if got := <-fault; got != http.ErrAbortHandler {
+		if got, _ := (<-fault).(error); !errors.Is(got, http.ErrAbortHandler) {
 			t.Errorf("ended with %v, want the connection cut", got)
 		}
 	})

@@ -524,7 +524,7 @@ func TestWaitingForSoundMovesNoClock(t *testing.T) {
 		}
 		for _, f := range frames {
 			if f.Wall.After(time.Now()) {
-				t.Errorf("a frame from the future: %v", f.Wall.Sub(time.Now()))
+				t.Errorf("a frame from the future: %v", time.Until(f.Wall))
 			}
 		}
 	})
