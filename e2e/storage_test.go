@@ -18,7 +18,9 @@ func TestSimpleStorage(t *testing.T) {
 		config += appConfig("com.example."+style, ports[style], "CAMERA")
 	}
 	c := startCloud(t, config+"users:\n  - {id: "+user+"}\n  - {id: "+other+"}\n")
-	run := func(style string) *app { return startApp(t, style, "com.example."+style, ports[style], "CLOUD_URL="+c.url) }
+	run := func(style string) *app {
+		return startApp(t, style, "com.example."+style, ports[style], "CLOUD_URL="+c.url)
+	}
 	apps, want := map[string]*app{}, map[string]map[string]string{}
 	for _, style := range styles {
 		a := run(style)
