@@ -11,9 +11,9 @@ import (
 // it. A restart of the cloud is waited for, and Ctrl-C is a clean end.
 func TestTap(t *testing.T) {
 	t.Parallel()
-	const user, pkg, = "wearer@example.com", "com.example.tapped", "com.example.blind"
+	const user, pkg = "wearer@example.com", "com.example.tapped"
 	port := freePort(t)
-	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+appConfig(blind, freePort(t), "MICROPHONE")+"users:\n  - {id: "+user+"}\n")
+	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
 	env := []string{"GLIMPSE_ADMIN_TOKEN=" + c.token}
 	tap := start(t, "tap", env, binary, "tap", user, "--server", c.url)
 	tap.waitLine(`tapping wearer@example\.com`, 0)
