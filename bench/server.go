@@ -55,6 +55,10 @@ func launch(ctx context.Context, binary string) (*server, error) {
 	for s.url == "" && lines.Scan() {
 		s.url = address.FindString(lines.Text())
 	}
+	if s.url == "" {
+		s.stop()
+		return nil, errors.New("the server ended before it said its address")
+	}
 	go func() {
 		for lines.Scan() { // keeps the pipe from filling up
 			continue
