@@ -207,9 +207,13 @@ func busy(setting string, err error) error {
 // new, before it closes what it has: whoever polls /readyz notices first.
 const lameDuck = 500 * time.Millisecond
 
+// drainTime is what requests have to end.
+const drainTime = 3 * time.Second
+
 // Run prints the start-up lines to out and serves until ctx ends (SIGTERM), then
 // drains: not ready any more, sockets of apps and glasses closed last and with
-// 1012, so that they come back to the next process. At most 10 s. Call it once.
+// 1012, so that they come back to the next process: old SDKs give up 3 s after
+// that. At most 10 s. Call it once.
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	media, stopMedia := context.WithCancel(context.Background())
 	defer stopMedia()
@@ -238,16 +242,16 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	s.log.Info("draining")
 	s.draining.Store(true)
 	time.Sleep(lameDuck)
-	drained, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	drained, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	s.control.taps.Close()
+	front.shutdown(drained) // requests end; websockets and media go on meanwhile
+	pages.Wait()
 	s.control.managed.cancel() // no session hears of what follows
 	stopMedia()                // publishers and players are cut off, not told that it is over:
 	players.Wait()             // they come back
 	s.media.hub.Close()
 	s.control.sessions.Close()
-	s.control.taps.Close()
-	front.shutdown(drained)
-	pages.Wait()
 	close(running)
 	for failed := range running {
 		err = errors.Join(err, failed)
