@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,18 +23,22 @@ import (
 // what it is told and how its socket ends.
 type rawApp struct {
 	port   int
-	asked  chan string // session ids of session_request webhooks
-	closed chan websocket.StatusCode
+	closed chan ending
 	told   chan string // types of the messages
+}
+
+// ending is how and when a socket ended.
+type ending struct {
+	code websocket.StatusCode
+	at   time.Time
 }
 
 func startRawApp(t *testing.T, pkg string, c func() *cloud) *rawApp {
 	t.Helper()
-	a := &rawApp{asked: make(chan string, 10), closed: make(chan websocket.StatusCode, 10), told: make(chan string, 1000)}
+	a := &rawApp{closed: make(chan ending, 10), told: make(chan string, 1000)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request struct{ Type, SessionID string }
 		if json.NewDecoder(r.Body).Decode(&request) == nil && request.Type == "session_request" {
-			a.asked <- request.SessionID
 			go a.connect(t.Context(), c().url, pkg, request.SessionID)
 		}
 		fmt.Fprint(w, `{"status":"success"}`)
@@ -56,7 +61,7 @@ func (a *rawApp) connect(ctx context.Context, base, pkg, session string) {
 	for {
 		_, frame, err := ws.Read(ctx)
 		if err != nil {
-			a.closed <- websocket.CloseStatus(err)
+			a.closed <- ending{websocket.CloseStatus(err), time.Now()}
 			return
 		}
 		var m struct{ Type string }
@@ -157,8 +162,8 @@ func TestTermUnderLoad(t *testing.T) {
 			t.Errorf("child %d outlives the server", pid)
 		}
 	}
-	if code := <-r.closed; code != websocket.StatusServiceRestart {
-		t.Errorf("the app's socket was closed with %d, want 1012", code)
+	if end := <-r.closed; end.code != websocket.StatusServiceRestart {
+		t.Errorf("the app's socket was closed with %d, want 1012", end.code)
 	}
 
 	c.again(t)
@@ -187,6 +192,56 @@ func TestTermUnderLoad(t *testing.T) {
 		t.Error("a stream that was stopped is started again under its old id")
 	}
 	fetchOK(t, after.HLS)
+}
+
+// Peers that neither read nor answer any more, and requests that are half sent,
+// do not hold up the end, and those that work lose their sockets only just before
+// it: apps on old SDKs give up 3 s after that.
+func TestTermWithSilentPeers(t *testing.T) {
+	t.Parallel()
+	const user, pkg, raw = "wearer@example.com", "com.example.silent", "com.example.works"
+	port := freePort(t)
+	var c *cloud
+	r := startRawApp(t, raw, func() *cloud { return c })
+	c = startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+appConfig(raw, r.port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+	w := c.startGlasses(t, user)
+	a := startApp(t, "mini", pkg, port)
+	c.startSession(a, user)
+	if code := c.api("POST", "/api/v1/users/"+user+"/apps/"+raw+"/start", nil, nil); code >= 300 {
+		t.Fatalf("start %s: %d", raw, code)
+	}
+	a.do(nil, "managed", map[string]any{})
+	for _, p := range []*process{w.process, a.process} {
+		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.cmd.Process.Signal(syscall.SIGCONT) })
+	}
+	for _, half := range []string{"", "GET /read", "POST /api/v1/streams HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + c.token +
+		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte(half)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fetchOK(t, c.url+"/healthz")
+	began := time.Now()
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-c.done
+	took := time.Since(began)
+	if c.err != nil || took > 10*time.Second {
+		t.Errorf("ended with %v after %v, want 0 within 10 s", c.err, took)
+	}
+	end := <-r.closed
+	if gap := took - end.at.Sub(began); end.code != websocket.StatusServiceRestart || gap > 2*time.Second {
+		t.Errorf("the working app's socket was closed with %d, %v before the end", end.code, gap)
+	}
 }
 
 // secrets are what must appear nowhere but where it is asked for.
