@@ -38,18 +38,18 @@ func NewThrottle(burst int, every time.Duration, now func() time.Time) *Throttle
 	return &Throttle{now: now, every: every, burst: burst, byKey: map[string]*list.Element{}, order: list.New()}
 }
 
-// Allowed says whether the address may try a key now. remote is host:port or a
-// bare address.
+// Allowed says whether the address may try a key now. remote is host:port, a
+// bare address, or an AddressKey with more behind it.
 func (t *Throttle) Allowed(remote string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.byKey[throttleKey(remote)]
+	e, ok := t.byKey[AddressKey(remote)]
 	return !ok || e.Value.(*throttled).limiter.TokensAt(t.now()) >= 1
 }
 
 // Failed counts one wrong key of the address.
 func (t *Throttle) Failed(remote string) {
-	key := throttleKey(remote)
+	key := AddressKey(remote)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, ok := t.byKey[key]
@@ -66,9 +66,10 @@ func (t *Throttle) Failed(remote string) {
 	e.Value.(*throttled).limiter.AllowN(t.now(), 1)
 }
 
-// throttleKey is the address without its port. Whoever has an IPv6 address
-// usually has its /64, so that counts as one.
-func throttleKey(remote string) string {
+// AddressKey is what limits per address go by: remote (host:port or a bare
+// address) without its port. Whoever has an IPv6 address usually has its /64, so
+// that counts as one.
+func AddressKey(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		host = remote

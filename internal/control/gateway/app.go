@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -19,13 +17,12 @@ import (
 
 // ServeApp is the handler of /app-ws.
 func (g *Gateway) ServeApp(w http.ResponseWriter, r *http.Request) {
-	if g.strangers.Add(1) > maxStrangers {
-		g.strangers.Add(-1)
+	known, ok := g.strangers.enter(r.RemoteAddr)
+	if !ok {
 		g.refused.Add(1)
 		http.Error(w, "too many connections", http.StatusServiceUnavailable)
 		return
 	}
-	known := sync.OnceFunc(func() { g.strangers.Add(-1) })
 	defer known()
 	g.serve(w, r, g.cfg.AppIdle, func(ctx context.Context, c *connection) {
 		link := g.greetApp(ctx, c, r)
@@ -106,11 +103,7 @@ func (g *Gateway) greetApp(ctx context.Context, c *connection, r *http.Request) 
 // tries too many for one app from one address is put off without a check; the
 // close code then says "later", since the app itself may be behind it.
 func (g *Gateway) knows(c *connection, r *http.Request, pkg, key string) bool {
-	from := r.RemoteAddr
-	if host, _, err := net.SplitHostPort(from); err == nil {
-		from = host
-	}
-	from += " " + pkg // apps behind one address do not hurt each other
+	from := auth.AddressKey(r.RemoteAddr) + " " + pkg // apps behind one address do not hurt each other
 	if !g.bad.Allowed(from) {
 		c.out.Close(int(websocket.StatusTryAgainLater), "too many wrong keys")
 		return false

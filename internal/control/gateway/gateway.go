@@ -6,8 +6,9 @@
 // A connection owns three goroutines: the handler reads, a writer empties the
 // bounded queue, a pinger watches that the peer is alive. The handler waits for
 // the other two, and Close waits for every handler. A panic in one connection
-// ends that connection only. The package holds one lock per writer and one for
-// the set of connections; neither is held while anything else is called.
+// ends that connection only. The package holds one lock per writer, one for
+// the set of connections and one for the strangers among them; none is held
+// while anything else is called.
 package gateway
 
 import (
@@ -31,8 +32,6 @@ import (
 const (
 	limitBefore = 64 << 10 // bytes of a message before authentication
 	limitAfter  = 1 << 20  // and after it
-
-	maxStrangers = 1024 // sockets that have not authenticated yet
 
 	badKeys     = 10              // wrong API keys of one address at once,
 	badKeyEvery = 6 * time.Second // and one more in this time
@@ -109,7 +108,9 @@ type Gateway struct {
 	mu     sync.Mutex     // guards closed against wg
 	closed bool
 
-	apps, phones, strangers            atomic.Int64
+	strangers strangers
+
+	apps, phones                       atomic.Int64
 	refused, overflow, dropped, panics atomic.Uint64
 }
 
