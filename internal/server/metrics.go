@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -9,15 +10,18 @@ import (
 )
 
 // metrics answers /metrics: counts and states without a name, id or address of
-// anybody.
-func (s *Server) metrics() http.Handler {
+// anybody. panics counts requests that ended so.
+func (s *Server) metrics(panics *atomic.Uint64) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{s})
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{s, panics})
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
 // collector reads the parts' counters when it is asked.
-type collector struct{ s *Server }
+type collector struct {
+	s      *Server
+	panics *atomic.Uint64 // of HTTP handlers
+}
 
 // Describe sends nothing: the set of metrics depends on the listeners.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
@@ -72,6 +76,8 @@ func (c *collector) sockets(ch chan<- prometheus.Metric) {
 	send(ch, counter, "sockets_refused_total", "Websockets that were refused.", float64(g.Refused))
 	send(ch, counter, "sockets_overflow_total", "Websockets closed because their reader was too slow.", float64(g.Overflow))
 	send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(g.Panics), "part", "gateway")
+	send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(c.panics.Load()), "part", "http")
+	send(ch, counter, "display_dropped_total", "Texts for glasses that a crowded socket had no room for.", float64(g.Dropped))
 	if r := c.s.media.rtmp; r != nil {
 		st := r.Stats()
 		send(ch, counter, "rtmp_connections_total", "RTMP connections.", float64(st.Accepted))

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"sync/atomic"
 
 	"glimpse/internal/control/api"
 	"glimpse/internal/media/dash"
@@ -16,6 +19,7 @@ func (s *Server) buildHTTP(context.Context) error {
 	if s.media.web, err = web.New(watched{s.media.hub, s.media.transcode}); err != nil {
 		return err
 	}
+	panics := new(atomic.Uint64)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/app-ws", s.control.gateway.ServeApp)
 	mux.HandleFunc("/glasses-ws", s.control.gateway.ServeGlasses)
@@ -24,11 +28,31 @@ func (s *Server) buildHTTP(context.Context) error {
 	if s.media.webrtc != nil {
 		s.media.webrtc.Register(mux)
 	}
-	mux.Handle("GET /metrics", s.metrics())
+	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
-	s.handler = api.Hosts(api.Headers(s.unlessDraining(mux)), s.cfg.HTTP.PublicURL, s.cfg.WebRTC.Hosts)
+	checked := api.Hosts(api.Headers(s.unlessDraining(mux)), s.cfg.HTTP.PublicURL, s.cfg.WebRTC.Hosts)
+	s.handler = recovered(checked, panics, s.log)
 	return nil
+}
+
+// recovered ends the connection of a request whose handler panicked, and nothing
+// else. The log has the route, not the path: that may hold a playback id.
+func recovered(next http.Handler, panics *atomic.Uint64, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause != http.ErrAbortHandler { // a handler's own way to hang up
+				panics.Add(1)
+				log.Error("request panicked", "route", r.Pattern, "remote", r.RemoteAddr, "cause", cause, "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // unlessDraining refuses what is new while the server drains, in a way that says
