@@ -172,10 +172,10 @@ func decodePhone(typ string, frame []byte) func(*PhoneLink) {
 		return decode(frame, (*PhoneLink).streamStatus)
 	case protocol.TypeKeepAliveAck:
 		return decode(frame, (*PhoneLink).keepAliveAck)
-	case "touch_event":
+	case streamTouch:
 		return relayed(frame, (*PhoneLink).touch)
-	case protocol.TypeButtonPress, "head_position", streamLocation, "calendar_event", "VAD",
-		"phone_notification", "phone_notification_dismissed", "photo_taken":
+	case protocol.TypeButtonPress, "head_position", streamLocation, "vps_coordinates", "calendar_event", streamVoice,
+		"phone_notification", "phone_notification_dismissed", "phone_battery_update", streamPhoto:
 		return relayed(frame, func(l *PhoneLink, _ *protocol.Envelope, data []byte) {
 			l.session.relay(typ, "", data)
 		})
@@ -211,7 +211,7 @@ func (l *PhoneLink) batteryState(m *protocol.Battery, data []byte) {
 }
 
 func (l *PhoneLink) touch(m *touch, data []byte) {
-	l.session.relay("touch_event", m.Gesture, data)
+	l.session.relay(streamTouch, m.Gesture, data)
 }
 
 // touch is the part of a touch_event that subscriptions select by.

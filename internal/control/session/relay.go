@@ -8,25 +8,40 @@ import (
 )
 
 // relay sends an event of the glasses to every subscriber, each under the
-// subscriber's own string. A MiniAppServer matches by prefix and would deliver
-// a second frame of the same event twice, so it gets one.
+// subscriber's own string.
 func (s *Session) relay(stream, detail string, data json.RawMessage) {
 	for _, a := range s.apps {
 		if a.link == nil || a.state != appRunning {
 			continue
 		}
-		for _, sub := range a.subs {
-			if !sub.matches(stream, detail) {
-				continue
-			}
+		for _, sub := range a.subscribed(stream, detail) {
 			a.link.send(&protocol.DataStream{
 				Envelope: s.envelope(protocol.TypeDataStream, a.id), StreamType: sub.raw, Data: data,
 			})
-			if a.link.mini {
-				break
-			}
 		}
 	}
+}
+
+// subscribed returns the app's subscriptions that an event goes out under. A
+// MiniAppServer hands a frame to all handlers whose string begins that of the
+// frame, so a second frame would reach some of them twice: it gets one, under
+// the string that begins with the most of the others.
+func (a *appSession) subscribed(stream, detail string) []subscription {
+	var all []subscription
+	best := -1
+	for _, sub := range a.subs {
+		if !sub.matches(stream, detail) {
+			continue
+		}
+		all = append(all, sub)
+		if best < 0 || sub.reach() > all[best].reach() {
+			best = len(all) - 1
+		}
+	}
+	if a.link.mini && best >= 0 {
+		return all[best : best+1]
+	}
+	return all
 }
 
 // relayAudio sends microphone audio to the apps that subscribed to it.
@@ -108,7 +123,7 @@ func (s *Session) subscriptionsChanged() {
 	for _, a := range s.apps {
 		for _, sub := range a.subs {
 			text = text || sub.stream == streamTranscribed || sub.stream == streamTranslated
-			sound = sound || sub.stream == streamAudio
+			sound = sound || sub.stream == streamAudio || sub.stream == streamVoice
 		}
 	}
 	need := []string{}

@@ -18,7 +18,10 @@ const (
 	streamTranscribed = "transcription"
 	streamTranslated  = "translation"
 	streamAudio       = "audio_chunk"
+	streamVoice       = "VAD"
 	streamLocation    = "location_update"
+	streamTouch       = "touch_event"
+	streamPhoto       = "photo_taken"
 )
 
 // Permissions that an app can hold, in the words of the app registry.
@@ -66,9 +69,11 @@ func parseSubscription(entry json.RawMessage) (sub subscription, ok bool) {
 // permission names what an app needs for the subscription, "" for nothing.
 func (s subscription) permission() string {
 	switch s.stream {
-	case streamAudio, streamTranscribed, streamTranslated, "VAD":
+	case streamAudio, streamTranscribed, streamTranslated, streamVoice:
 		return permMicrophone
-	case streamLocation, "location_stream":
+	case streamPhoto:
+		return apps.PermissionCamera
+	case streamLocation, "location_stream", "vps_coordinates":
 		return permLocation
 	case "calendar_event":
 		return permCalendar
@@ -86,10 +91,20 @@ func (s subscription) matches(stream, detail string) bool {
 		return stream == streamTranscribed && sameLanguage(s.detail, detail)
 	case "location_stream":
 		return stream == streamLocation
-	case "touch_event":
+	case streamTouch:
 		return stream == s.stream && (s.detail == "" || strings.EqualFold(s.detail, detail))
 	}
 	return s.stream == stream && s.detail == ""
+}
+
+// reach ranks the subscriptions of a MiniAppServer that match the same event:
+// handlers of "touch_event" also get what comes as "touch_event:double_tap", and
+// those of "location_stream" what comes as "location_update", never the reverse.
+func (s subscription) reach() int {
+	if s.stream == streamTouch && s.detail != "" || s.stream == streamLocation {
+		return 1
+	}
+	return 0
 }
 
 // sameLanguage compares BCP 47 tags without regard to case. "auto" takes every
