@@ -41,8 +41,8 @@ func TestTimeIsLenient(t *testing.T) {
 // D20
 func TestSpellings(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"rtmpUrl":"rtmp://a/b"}`:                         "rtmp://a/b",
-		`{"streamUrl":"srt://a"}`:                          "srt://a",
+		`{"rtmpUrl":"rtmp://a/b"}`:                          "rtmp://a/b",
+		`{"streamUrl":"srt://a"}`:                           "srt://a",
 		`{"streamUrl":"rtmp://new","rtmpUrl":"rtmp://old"}`: "rtmp://new",
 	} {
 		var r StreamRequest
