@@ -51,7 +51,11 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return g.Run(ctx, ReadLines(ctx, stdin))
+	err = g.Run(ctx, ReadLines(ctx, stdin))
+	if errors.Is(err, ErrUnauthorized) {
+		return fmt.Errorf("%w; make one with the server's own settings: glimpse user token ID --config FILE (or --data DIR)", err)
+	}
+	return err
 }
 
 func openFilm(name string) (*source.File, error) {

@@ -2,6 +2,7 @@ package glasses
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -103,6 +104,21 @@ func TestCommandStreamsAndSurvivesALostNetwork(t *testing.T) {
 	}
 	io.WriteString(typed, "quit\n")
 	if err := <-result; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// A token of another data folder is the usual reason for a refusal: the command
+// says how to make the right one.
+func TestCommandTeachesTokens(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"type":"connection_error","message":"Invalid core token"}`)
+	}))
+	defer web.Close()
+	err := Run(t.Context(), Options{Server: web.URL, Token: "bad"}, nil, io.Discard)
+	if !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "Invalid core token; make one with") ||
+		!strings.Contains(err.Error(), "--data DIR") {
 		t.Errorf("Run returned %v", err)
 	}
 }
