@@ -132,6 +132,7 @@ type message struct {
 	Level    float64
 	Package  string `json:"packageName"`
 	at       time.Duration
+	frame    string // as it came
 }
 
 func (m message) String() string {
@@ -209,7 +210,7 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 			ws.CloseNow()
 			return
 		}
-		m := message{at: time.Since(c.began)}
+		m := message{at: time.Since(c.began), frame: string(b)}
 		if err := json.Unmarshal(b, &m); err != nil {
 			c.t.Errorf("the glasses sent %s: %v", b, err)
 		}

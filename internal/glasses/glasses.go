@@ -61,6 +61,8 @@ type Glasses struct {
 	last       protocol.GlassesStatus   // of the current stream
 	unsent     []protocol.GlassesStatus // terminal ones, for the next connection
 	battery    *protocol.Battery        // nil before the wearer said
+	noWifi     bool
+	notified   int // notifications so far
 }
 
 // New returns glasses that are not connected yet; what the wearer sees and
@@ -167,10 +169,14 @@ func (g *Glasses) onUp() {
 }
 
 func (g *Glasses) sendState(status string) {
+	ssid := defaultSSID
+	if g.noWifi {
+		ssid = ""
+	}
 	g.link.send(protocol.GlassesState{
 		Envelope:  protocol.Envelope{Type: protocol.TypeGlassesState, Timestamp: now()},
 		ModelName: g.cfg.Model, Status: status,
-		Wifi: &protocol.Wifi{Connected: true, SSID: defaultSSID},
+		Wifi: &protocol.Wifi{Connected: !g.noWifi, SSID: ssid},
 	})
 }
 

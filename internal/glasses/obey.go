@@ -25,6 +25,10 @@ func (g *Glasses) onStart(m *protocol.StartStream) {
 		refuse(err.Error())
 		return
 	}
+	if g.noWifi {
+		refuse("no_wifi_connection")
+		return
+	}
 	if g.battery != nil && g.battery.Level < lowBattery && !g.battery.Charging {
 		refuse("battery too low to start streaming")
 		return

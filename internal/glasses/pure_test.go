@@ -12,17 +12,23 @@ import (
 
 func TestParseLine(t *testing.T) {
 	for line, want := range map[string]any{
-		"":                       nil,
-		"  ":                     nil,
-		"say stop stream":        say{"stop stream"},
-		" say  End   Stream ":    say{"End   Stream"},
-		"button short":           button{"short"},
-		"battery 20":             battery{20},
-		"drop 5s":                drop{5 * time.Second},
-		"start com.example.demo": startApp{"com.example.demo"},
-		"stop com.example.demo":  stopApp{"com.example.demo"},
-		"help":                   showHelp{},
-		"quit":                   quit{},
+		"":                        nil,
+		"  ":                      nil,
+		"say stop stream":         say{"stop stream"},
+		" say  End   Stream ":     say{"End   Stream"},
+		"button short":            button{"short"},
+		"battery 20":              battery{20},
+		"drop 5s":                 drop{5 * time.Second},
+		"start com.example.demo":  startApp{"com.example.demo"},
+		"stop com.example.demo":   stopApp{"com.example.demo"},
+		"notify  dinner is ready": notify{"dinner is ready"},
+		"location 48.1  -11.6":    location{48.1, -11.6},
+		"touch double_tap":        touch{"double_tap"},
+		"head up":                 head{"up"},
+		"wifi off":                wifi{false},
+		"wifi on":                 wifi{true},
+		"help":                    showHelp{},
+		"quit":                    quit{},
 	} {
 		if got, err := parseLine(line); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %#v, %v; want %#v", line, got, err, want)
@@ -31,6 +37,7 @@ func TestParseLine(t *testing.T) {
 	for _, line := range []string{
 		"dance", "say", "button", "button twice", "battery", "battery 101", "battery -1", "battery x",
 		"drop", "drop 5", "drop -5s", "drop 11m", "start", "start two words", "quit now",
+		"notify", "location", "location 48.1", "location 91 0", "location 0 NaN", "location 1 2 3", "touch", "touch a b", "head", "head left", "wifi", "wifi maybe",
 	} {
 		if got, err := parseLine(line); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %#v, %v; want an error", line, got, err)

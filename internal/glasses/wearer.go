@@ -14,6 +14,11 @@ import (
 const help = `say TEXT             speak: "say stop stream"
 button short|long    press the button
 battery N            the glasses have N percent left
+touch GESTURE        touch the temple: "touch double_tap"
+head up|down         look up or down
+notify TEXT          the phone gets a notification
+location LAT LNG     the phone is there: "location 48.1 11.6"
+wifi on|off          the glasses have Wi-Fi, or none for the next stream
 drop DURATION        lose the network: "drop 5s"
 start PACKAGE        start an app
 stop PACKAGE         stop an app
@@ -67,6 +72,9 @@ func parseLine(line string) (any, error) {
 	case word == "stop" && isPackage(rest):
 		return stopApp{rest}, nil
 	}
+	if act, err := parseHappening(word, rest); act != nil || err != nil {
+		return act, err
+	}
 	return nil, fmt.Errorf("%w: %q", errUsage, line)
 }
 
@@ -105,6 +113,8 @@ func (g *Glasses) onLine(line string) {
 		g.fromWearer(appCommand(protocol.TypeStartApp, a.pkg))
 	case stopApp:
 		g.fromWearer(appCommand(protocol.TypeStopApp, a.pkg))
+	default:
+		g.onHappening(act)
 	}
 }
 
