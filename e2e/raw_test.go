@@ -16,17 +16,19 @@ import (
 
 // raw is a websocket without any SDK behind it: a peer that does as it likes.
 type raw struct {
-	t  *testing.T
-	ws *websocket.Conn
+	t    *testing.T
+	ws   *websocket.Conn
+	deaf bool // answers no keep-alive
 
-	mu    sync.Mutex
-	types map[string]int // messages of the cloud so far
-	code  websocket.StatusCode
-	done  chan struct{} // closed when the socket is
+	mu     sync.Mutex
+	types  map[string]int // messages of the cloud so far
+	stream string         // id in the last start_stream
+	code   websocket.StatusCode
+	done   chan struct{} // closed when the socket is
 }
 
 // dialRaw opens /app-ws or /glasses-ws.
-func (c *cloud) dialRaw(t *testing.T, path, token string) *raw {
+func (c *cloud) dialRaw(t *testing.T, path, token string, deaf bool) *raw {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -39,7 +41,7 @@ func (c *cloud) dialRaw(t *testing.T, path, token string) *raw {
 		t.Fatal(err)
 	}
 	ws.SetReadLimit(4 << 20)
-	r := &raw{t: t, ws: ws, types: map[string]int{}, done: make(chan struct{})}
+	r := &raw{t: t, ws: ws, deaf: deaf, types: map[string]int{}, done: make(chan struct{})}
 	go r.read()
 	t.Cleanup(func() { ws.CloseNow(); <-r.done })
 	return r
@@ -61,8 +63,11 @@ func (r *raw) read() {
 		}
 		r.mu.Lock()
 		r.types[m.Type]++
+		if m.Type == "start_stream" {
+			r.stream = m.StreamID
+		}
 		r.mu.Unlock()
-		if m.Type == "keep_stream_alive" {
+		if m.Type == "keep_stream_alive" && !r.deaf {
 			_ = r.write(fmt.Sprintf(`{"type":"keep_alive_ack","streamId":%q,"ackId":%q}`, m.StreamID, m.AckID)) // a closed one needs none
 		}
 	}
@@ -87,6 +92,13 @@ func (r *raw) count(kind string) int {
 	return r.types[kind]
 }
 
+// started returns the id in the cloud's last start_stream.
+func (r *raw) started() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stream
+}
+
 // closed waits for the cloud's close code.
 func (r *raw) closed() websocket.StatusCode {
 	r.t.Helper()
@@ -100,12 +112,12 @@ func (r *raw) closed() websocket.StatusCode {
 	return r.code
 }
 
-// rawGlasses are a phone with connected glasses that answer keep-alives and do
-// nothing else.
-func (c *cloud) rawGlasses(t *testing.T, user string) *raw {
+// rawGlasses are a phone with connected glasses that answer keep-alives, unless
+// they are deaf, and do nothing else.
+func (c *cloud) rawGlasses(t *testing.T, user string, deaf bool) *raw {
 	t.Helper()
 	token := strings.TrimSpace(runCommand(t, binary, "user", "token", user, "--config", c.config))
-	r := c.dialRaw(t, "/glasses-ws", token)
+	r := c.dialRaw(t, "/glasses-ws", token, deaf)
 	r.send(`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":true,"ssid":"lab"}}`)
 	return r
 }
@@ -126,7 +138,7 @@ func webhook(t *testing.T) (port int) {
 // rawApp starts an app for a user and connects it.
 func (c *cloud) rawApp(t *testing.T, user, pkg string) *raw {
 	t.Helper()
-	r := c.dialRaw(t, "/app-ws", "")
+	r := c.dialRaw(t, "/app-ws", "", false)
 	started := make(chan int, 1)
 	go func() { started <- c.api("POST", "/api/v1/users/"+user+"/apps/"+pkg+"/start", nil, nil) }()
 	eventually(t, "the cloud waits for "+pkg, func() bool {
