@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -45,7 +46,7 @@ func recovered(next http.Handler, panics *atomic.Uint64, log *slog.Logger) http.
 			if cause == nil {
 				return
 			}
-			if cause != http.ErrAbortHandler { // a handler's own way to hang up
+			if err, ok := cause.(error); !ok || !errors.Is(err, http.ErrAbortHandler) { // a handler's own way to hang up
 				panics.Add(1)
 				log.Error("request panicked", "route", r.Pattern, "remote", r.RemoteAddr, "cause", cause, "stack", string(debug.Stack()))
 			}
