@@ -35,6 +35,9 @@ export function attach(session, adapter) {
   });
 }
 
+// What the wearer or their phone does, in one form for all generations.
+export const heard = (kind, what) => emit('heard', { kind, text: String(what) });
+
 export const status = (kind) => (s) =>
   emit('status', {
     kind, status: s.status, streamId: s.streamId, stats: s.stats, errorDetails: s.errorDetails,

@@ -1,6 +1,6 @@
 // @mentra/sdk 3.0.0-alpha.4: MiniAppServer with MentraSession, the new style.
 import { listen } from './v3boot.mjs';
-import { attach, config, emit, status } from './driver.mjs';
+import { attach, config, emit, heard, status } from './driver.mjs';
 
 const { MiniAppServer } = await import('sdk3');
 
@@ -30,6 +30,15 @@ const adapter = {
   stored: (s) => s.storage.getAll(),
   unstore: (s, key) => s.storage.delete(key).then(() => true),
   unstoreAll: (s) => s.storage.clear().then(() => true),
+  listen(s) {
+    s.device.onHeadPosition((e) => heard('head', e.position));
+    s.device.onTouchEvent('double_tap', (e) => heard('touch double_tap', e.gesture));
+    s.device.onTouchEvent((e) => heard('touch', e.gesture));
+    s.phone.notifications.on((e) => heard('notification', e.content));
+    s.device.onBatteryUpdate((e) => heard('battery', e.level));
+    s.location.onUpdate((e) => heard('location', `${e.lat} ${e.lng}`));
+    s.device.state.wifiConnected.onChange((on) => heard('wifi', on));
+  },
 };
 
 // Storage is the one thing that this style does not find by the session's URL.

@@ -1,6 +1,6 @@
 // @mentra/sdk 2.1.29: AppServer, as the RTMP guides show it.
 import { AppServer } from 'sdk2';
-import { attach, config, emit, status } from './driver.mjs';
+import { attach, config, emit, heard, status } from './driver.mjs';
 
 const adapter = {
   subscribe(session) {
@@ -24,6 +24,15 @@ const adapter = {
   unstore: (s, key) => s.simpleStorage.delete(key),
   unstoreAll: (s) => s.simpleStorage.clear(),
   settings: (s) => s.settings.fetch(),
+  listen(s) {
+    s.events.onHeadPosition((e) => heard('head', e.position));
+    s.events.onTouchEvent('double_tap', (e) => heard('touch double_tap', e.gesture_name));
+    s.events.onTouchEvent((e) => heard('touch', e.gesture_name));
+    s.events.onPhoneNotifications((e) => heard('notification', e.content));
+    s.events.onGlassesBattery((e) => heard('battery', e.level));
+    s.location.subscribeToStream({ accuracy: 'realtime' }, (e) => heard('location', `${e.lat} ${e.lng}`));
+    s.device.state.wifiConnected.onChange((on) => heard('wifi', on));
+  },
 };
 
 class App extends AppServer {
