@@ -1,32 +1,46 @@
 package camera
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Restore makes a state that was read from JSON work again after a restart of
 // the process: no phone is there yet, every app is away, what was live is
-// interrupted from now on, and a start that was under way gets its whole time
-// anew. Keep-alives begin without misses when the glasses are back; glasses
+// interrupted from now on. The time of a start that is under way runs on, since
+// the app's SDK counts as well, a stop that waited is done, and the end of a hold
+// still waits for an app that was away. Keep-alives begin without misses when the glasses are back; glasses
 // that have forgotten the stream are found out by them, or by its silence.
 func Restore(s State, t Times, now time.Time) State {
 	s = s.clone()
-	s.Times, s.Device, s.GlassesLost, s.Away = t, Device{}, time.Time{}, nil
+	s.Times, s.Device, s.GlassesLost = t, Device{}, time.Time{}
 	s.PhoneLost = now
+	s.Away = slices.DeleteFunc(s.Away, func(a Absent) bool { return a.Last == nil })
 	st := s.Stream
 	if st == nil {
 		return s
 	}
 	st.Glasses = Pulse{Asked: true, Started: now, From: s.Serial + 1}
-	if st.FirstLive.IsZero() {
-		for i := range st.Holds {
-			st.Holds[i].Deadline = now.Add(t.StartDeadline)
+	for i := range st.Holds { // never longer than from now, whatever the clock did
+		h := &st.Holds[i]
+		if latest := now.Add(t.StartDeadline); st.FirstLive.IsZero() && (h.Deadline.IsZero() || h.Deadline.After(latest)) {
+			h.Deadline = latest
 		}
-	} else if st.Kind == Managed {
+		if !h.StopAt.IsZero() {
+			h.StopAt = now
+		}
+	}
+	switch {
+	case st.FirstLive.IsZero(): // its holds have deadlines
+	case st.Kind == Managed:
 		st.Lost, st.Unwatched = now, now
-	} else {
+	default:
 		st.Flowing = true
 	}
 	for _, h := range st.Holds {
-		s.Away = append(s.Away, Absent{App: h.App})
+		if !slices.ContainsFunc(s.Away, func(a Absent) bool { return a.App == h.App }) {
+			s.Away = append(s.Away, Absent{App: h.App})
+		}
 	}
 	return s
 }

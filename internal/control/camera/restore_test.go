@@ -2,6 +2,8 @@ package camera
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,8 +50,13 @@ func TestRestore(t *testing.T) {
 	}
 
 	s, _ = Step(ready(), StartDirect{App: "com.a", IDs: IDs{StreamID: "d1"}, URL: "rtmp://h/live/k", Permitted: true, Running: true}, t0)
+	limit := DefaultTimes().StartDeadline
+	if h := restored(t, s, t0.Add(-time.Hour)).Stream.Holds[0]; !h.Deadline.Equal(t0.Add(limit - time.Hour)) {
+		t.Errorf("after a clock that went back a pending start has the deadline %v", h.Deadline)
+	}
+	now = t0.Add(5 * time.Second)
 	s = restored(t, s, now)
-	if h := s.Stream.Holds[0]; !h.Deadline.Equal(now.Add(DefaultTimes().StartDeadline)) {
+	if h := s.Stream.Holds[0]; !h.Deadline.Equal(t0.Add(limit)) {
 		t.Errorf("a pending start has the deadline %v", h.Deadline)
 	}
 	s, _ = Step(s, back, now)
@@ -68,6 +75,28 @@ func TestRestore(t *testing.T) {
 	}
 	if !ended {
 		t.Errorf("the hold ended with %v", effects)
+	}
+
+	s, _ = Step(live(), Stop{App: "com.a", Kind: Managed}, t0)
+	if s = restored(t, s, now); !s.Stream.Holds[0].StopAt.Equal(now) {
+		t.Errorf("a stop that waited is forgotten: %+v", s.Stream.Holds)
+	}
+
+	for kind, want := range map[Kind]string{Managed: "TellManaged", Direct: "TellDirect"} {
+		s := ready()
+		if kind == Managed {
+			s, _ = Step(s, StartManaged{App: "com.a", IDs: IDs{"m1", "k", "p"}, Permitted: true, Running: true}, t0)
+		} else {
+			s, _ = Step(s, StartDirect{App: "com.a", IDs: IDs{StreamID: "d1"}, URL: "rtmp://h/live/k", Permitted: true, Running: true}, t0)
+		}
+		s, _ = Step(s, AppAway{App: "com.a"}, t0)
+		s, _ = Step(s, OperatorEnded{StreamID: s.Stream.ID}, t0)
+		s = restored(t, restored(t, s, now), now) // twice: it has not come back in between
+		_, effects := Step(s, AppBack{App: "com.a", SameProcess: true}, now)
+		if len(effects) != 1 || !strings.Contains(fmt.Sprintf("%T %+v", effects[0], effects[0]), want) ||
+			!strings.Contains(fmt.Sprintf("%+v", effects[0]), "stopped") {
+			t.Errorf("who was away when its hold ended is told %+v", effects)
+		}
 	}
 
 	if s := restored(t, ready(), now); s.Stream != nil || !Next(s).IsZero() {

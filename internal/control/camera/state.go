@@ -71,10 +71,10 @@ type State struct {
 	Serial uint32  `json:"serial"`           // number of the last keep-alive
 
 	Times       Times     `json:"-"`
-	Device      Device    `json:"-"` // as last told
-	PhoneLost   time.Time `json:"-"` // zero while the phone is there
-	GlassesLost time.Time `json:"-"` // the phone is there and says that the glasses are gone; else zero
-	Away        []Absent  `json:"-"` // apps whose socket is gone
+	Device      Device    `json:"-"`              // as last told
+	PhoneLost   time.Time `json:"-"`              // zero while the phone is there
+	GlassesLost time.Time `json:"-"`              // the phone is there and says that the glasses are gone; else zero
+	Away        []Absent  `json:"away,omitempty"` // apps whose socket is gone
 }
 
 // New returns the state of a free camera with no phone connected.
@@ -112,8 +112,8 @@ type Hold struct {
 	Destinations []protocol.Destination `json:"destinations,omitempty"` // of restreams it asked for
 	Status       string                 `json:"status"`                 // the last status meant for the app
 	Orphan       bool                   `json:"orphan,omitempty"`       // asked by a process that is gone: its successor must hear nothing until it asks itself
-	Deadline     time.Time              `json:"-"`                      // the request ends with "timeout"; zero once it was active
-	StopAt       time.Time              `json:"-"`                      // a managed stop that still waits for a start; else zero
+	Deadline     time.Time              `json:"deadline,omitzero"`      // the request ends with "timeout"; zero once it was active
+	StopAt       time.Time              `json:"stop_at,omitzero"`       // a managed stop that still waits for a start; else zero
 }
 
 // Pulse is what is known of the glasses' side of a stream.
@@ -142,12 +142,6 @@ type Past struct {
 	AppID string    `json:"appId,omitempty"`
 	At    time.Time `json:"at"`
 	Owed  bool      `json:"owed,omitempty"` // stop_stream has still to be sent, when the glasses are back
-}
-
-// Absent is an app whose socket is gone, with the last status meant for it.
-type Absent struct {
-	App  string
-	Last Effect // TellDirect or TellManaged; nil when there is none
 }
 
 // AppID is the app as the glasses know it: the package name, or
