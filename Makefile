@@ -34,6 +34,7 @@ test: deps check build ## check, then the real binary against ffmpeg, Chromium a
 
 test-long: deps check build ## also soaks, matrices, fuzzing and benchmarks
 	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse GLIMPSE_LONG=1 $(GO) test -count=1 -timeout 3600s ./e2e/...
+	@GLIMPSE_LONG=1 $(GO) test -race -count=1 -timeout 1200s -run TestHistories ./internal/control/session
 	@scripts/fuzz.sh 20s
 	@$(MAKE) --no-print-directory bench
 
