@@ -104,6 +104,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Server, e
 	return s, nil
 }
 
+// appStorage is what all apps together may store, in bytes.
+const appStorage = 512 << 20
+
 // openStore takes the data folder and what is in it.
 func (s *Server) openStore(context.Context) error {
 	var err error
@@ -113,7 +116,9 @@ func (s *Server) openStore(context.Context) error {
 	if s.adminToken, err = auth.Secret(s.cfg.DataDir, auth.AdminTokenFile, s.cfg.AdminToken); err != nil {
 		return err
 	}
-	s.control.store, s.losses, err = store.OpenNATS(store.NATSConfig{Dir: natsDir(s.cfg.DataDir)}, s.log)
+	s.control.store, s.losses, err = store.OpenNATS(store.NATSConfig{
+		Dir: natsDir(s.cfg.DataDir), MaxBucket: map[string]int64{storage.Bucket: appStorage},
+	}, s.log)
 	return err
 }
 

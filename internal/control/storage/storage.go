@@ -32,11 +32,16 @@ const (
 	MaxTotal = 1 << 20 // bytes of all pairs of one app and wearer as JSON
 )
 
+// Bucket is the name of the bucket in the store. It should be bounded there: apps
+// fill it.
+const Bucket = "app_storage"
+
 // The refusals of Merge; test with errors.Is.
 var (
 	// ErrInvalid says that a key or value is not acceptable.
 	ErrInvalid = errors.New("invalid entry")
-	// ErrFull says that the app's storage for the wearer would get too big.
+	// ErrFull says that the app's storage for the wearer would get too big, or
+	// that of all apps together.
 	ErrFull = errors.New("storage is full")
 )
 
@@ -56,7 +61,7 @@ type record struct {
 
 // New opens the storage in backend.
 func New(ctx context.Context, backend store.Backend) (*Storage, error) {
-	bucket, err := store.Open[record](ctx, backend, "app_storage")
+	bucket, err := store.Open[record](ctx, backend, Bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +124,11 @@ func (s *Storage) change(ctx context.Context, owner string, f func(map[string]st
 	if len(encoded) > MaxTotal {
 		return fmt.Errorf("%w: all pairs together exceed 1 MB", ErrFull)
 	}
-	return s.bucket.Put(ctx, owner, record{Data: encoded})
+	err = s.bucket.Put(ctx, owner, record{Data: encoded})
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: the server has no room for more", ErrFull)
+	}
+	return err
 }
 
 func (s *Storage) read(ctx context.Context, owner string) (map[string]string, error) {

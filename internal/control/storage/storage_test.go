@@ -160,3 +160,24 @@ func TestOnDisk(t *testing.T) {
 		backend.Close()
 	}
 }
+
+// When all apps together have filled their share of the disk, they are told so,
+// and can make room.
+func TestFullDisk(t *testing.T) {
+	cfg := store.NATSConfig{Dir: t.TempDir(), MaxBucket: map[string]int64{Bucket: 1 << 20}}
+	backend, _, err := store.OpenNATS(cfg, slog.New(slog.DiscardHandler))
+	must(t, err)
+	defer backend.Close()
+	s, err := New(t.Context(), backend)
+	must(t, err)
+	stored := 0
+	for ; stored < 20 && err == nil; stored++ {
+		err = s.Merge(t.Context(), pkg, fmt.Sprint(stored), map[string]string{"k": strings.Repeat("v", MaxValue)})
+	}
+	if !errors.Is(err, ErrFull) || stored > 10 {
+		t.Fatalf("wearer %d: %v, want %v", stored, err, ErrFull)
+	}
+	must(t, s.Merge(t.Context(), pkg, "0", map[string]string{"k": "short now"}))
+	must(t, s.Clear(t.Context(), pkg, "1"))
+	must(t, s.Merge(t.Context(), pkg, "new", map[string]string{"k": strings.Repeat("v", MaxValue)}))
+}

@@ -62,7 +62,7 @@ func (n *NATS) writeMarks(ctx context.Context) error {
 	if err := streams.Err(); err != nil {
 		return fmt.Errorf("list buckets: %w", err)
 	}
-	return saveMarks(n.dir, marks)
+	return saveMarks(n.cfg.Dir, marks)
 }
 
 // saveMarks replaces the file of marks.
@@ -85,10 +85,10 @@ func saveMarks(dir string, marks map[string]mark) error {
 // part, with the reason. The server goes on without them and writes at most a
 // log line; an operator whose apps are gone needs more than that.
 func (n *NATS) damaged(ctx context.Context) (map[string]string, error) {
-	marks := readMarks(n.dir)
+	marks := readMarks(n.cfg.Dir)
 	found := map[string]bool{}
 	damaged := map[string]string{}
-	entries, err := os.ReadDir(streamsDir(n.dir))
+	entries, err := os.ReadDir(streamsDir(n.cfg.Dir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list buckets: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,13 +25,16 @@ type NATSConfig struct {
 	Dir       string // its own folder, data_dir/nats; made when missing
 	MaxStore  int64  // bytes on disk, default 1 GiB
 	MaxMemory int64  // bytes of memory streams, default 64 MiB
+	// MaxBucket bounds single buckets by name in bytes on disk, so that one that
+	// strangers fill leaves room for the rest: a full one answers ErrFull.
+	MaxBucket map[string]int64
 }
 
 // NATS is a backend on an embedded NATS server with JetStream. It listens
 // nowhere: the one connection is in-process. Every write is on disk before it
 // is acknowledged. Make it with OpenNATS, close it last.
 type NATS struct {
-	dir  string
+	cfg  NATSConfig
 	log  *slog.Logger
 	srv  *server.Server
 	conn *nats.Conn
@@ -124,7 +128,7 @@ func startNATS(cfg NATSConfig, log *slog.Logger) (*NATS, error) {
 	}
 	lines := &natsLog{log: log.With("part", "nats")}
 	srv.SetLoggerV2(lines, false, false, false)
-	n := &NATS{dir: cfg.Dir, log: log, srv: srv}
+	n := &NATS{cfg: cfg, log: log, srv: srv}
 	deadline := time.Now().Add(readyWait)
 	srv.Start()
 	if lines.fatal.Load() != nil || !srv.JetStreamEnabled() {
@@ -175,6 +179,7 @@ func (n *NATS) Bucket(ctx context.Context, name string) (Raw, error) {
 		Bucket:       name,
 		History:      1,
 		MaxValueSize: MaxValue,
+		MaxBytes:     cmp.Or(n.cfg.MaxBucket[name], -1),
 		Storage:      jetstream.FileStorage,
 	})
 	if err != nil {
@@ -247,6 +252,10 @@ func natsError(err error) error {
 		return ErrExists
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return ErrClosed
+	}
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.Description == server.ErrMaxBytes.Error() {
+		return ErrFull
 	}
 	return err
 }

@@ -32,6 +32,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
 	ErrTooLarge = errors.New("value is too large")
+	ErrFull     = errors.New("bucket is full")
 	ErrClosed   = errors.New("store is closed")
 )
 
