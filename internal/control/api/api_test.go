@@ -112,7 +112,7 @@ func (s *fakeServer) Ready() bool { return s.ready }
 
 // bench is an API on fakes and real registries in memory.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	mux     *http.ServeMux
 	deps    Deps
 	media   *fakeMedia
@@ -122,7 +122,7 @@ type bench struct {
 	log     *strings.Builder
 }
 
-func newBench(t *testing.T, cfg Config) *bench {
+func newBench(t testing.TB, cfg Config) *bench {
 	t.Helper()
 	backend := store.NewMemory()
 	t.Cleanup(backend.Close)

@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -185,4 +187,26 @@ func TestPhoneCalls(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, c.status)
 		}
 	}
+}
+
+// FuzzStorageCall sends any path, key and body as an app: the server is never at
+// fault.
+func FuzzStorageCall(f *testing.F) {
+	f.Add("PUT", "fixed@example.com", "Bearer com.fixed:fixed-key", `{"data":{"k":"v"}}`)
+	f.Add("DELETE", "fixed%40example.com/k", "Bearer com.fixed:fixed-key", "")
+	f.Add("GET", "a/b/c", "bearer :", "")
+	f.Add("PUT", "fixed@example.com", "Bearer com.fixed:fixed-key", `{"data":{"":null,"\ud800":"\u0000"}}`)
+	b := newBench(f, Config{})
+	f.Fuzz(func(t *testing.T, method, path, key, body string) {
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://cloud.test/api/sdk/simple-storage/"+path, strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		r.Header.Set("Authorization", key)
+		w := httptest.NewRecorder()
+		b.mux.ServeHTTP(w, r)
+		if w.Code >= 500 {
+			t.Errorf("%s %q with %q: %d %s", method, path, body, w.Code, w.Body)
+		}
+	})
 }

@@ -109,3 +109,34 @@ func TestDeviceStateRefusals(t *testing.T) {
 		}
 	})
 }
+
+// FuzzDevicePatch applies any patch: what comes of it must be a state that apps
+// can be told.
+func FuzzDevicePatch(f *testing.F) {
+	for _, seed := range []string{
+		`{"connected":true,"modelName":"Mentra Live"}`, `{"modelName":null}`, `{"batteryLevel":1e308,"charging":null}`,
+		`{"wifiConnected":true,"wifiSsid":"\ud800"}`, `{"caseOpen":true,"fwVersion":"1","hotspotPassword":"x"}`, `{"":{},"x":[[1]]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var patch map[string]json.RawMessage
+		if Decode(raw, &patch) != nil {
+			return
+		}
+		p, err := readPatch(patch)
+		if err != nil {
+			return
+		}
+		var d device
+		p.apply(&d)
+		before := d.state()
+		p.apply(&d)
+		if delta := changed(before, d.state()); len(delta) != 0 {
+			t.Errorf("the same patch again changes %v", delta)
+		}
+		if _, err := json.Marshal(before); err != nil {
+			t.Error(err)
+		}
+	})
+}
