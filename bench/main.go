@@ -45,6 +45,7 @@ func scenarios() []scenario {
 		{"whep", whepReaders},
 		{"ingest", ingest},
 		{"allocations", allocations},
+		{"control", control},
 	}
 }
 
