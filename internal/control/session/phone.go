@@ -43,7 +43,7 @@ func (s *Session) attachPhone(base string, socket Socket) *PhoneLink {
 	s.setBase(base, true)
 	link.greet(nil)
 	s.updateDevice(func(d *device) { d.phone = true })
-	s.mic = ""
+	s.asked = wishes{}
 	s.subscriptionsChanged()
 	if len(s.apps) > 0 {
 		s.appsChanged()

@@ -109,6 +109,12 @@ func nonNil(list []string) []string {
 	return list
 }
 
+// wishes is what a phone was asked to send for the apps.
+type wishes struct {
+	mic  string // "off", "text", "sound", "both"; "" before anything was asked
+	tier string // how exact places must be; "" likewise
+}
+
 // micChange asks the phone for what apps listen to.
 type micChange struct {
 	protocol.Envelope
@@ -116,9 +122,35 @@ type micChange struct {
 	RequiredData []string `json:"requiredData"`
 }
 
+// locationTier asks the phone for places as exact and frequent as an app wants.
+type locationTier struct {
+	protocol.Envelope
+	Tier string `json:"tier"`
+}
+
 // subscriptionsChanged keeps the phone's microphone on exactly while an app
-// listens to speech or sound.
+// listens to speech or sound, and its places as exact as the most curious app
+// wants them.
 func (s *Session) subscriptionsChanged() {
+	if s.phone == nil {
+		return
+	}
+	mic, need := s.wantedSound()
+	if mic != s.asked.mic && (mic != "off" || s.asked.mic != "") {
+		s.asked.mic = mic
+		s.phone.send(&micChange{
+			Envelope: s.envelope("microphone_state_change", s.user), Enabled: mic != "off", RequiredData: need,
+		})
+	}
+	tier := s.wantedTier()
+	if tier != s.asked.tier && (tier != tierLeast || s.asked.tier != "") {
+		s.asked.tier = tier
+		s.phone.send(&locationTier{Envelope: s.envelope("set_location_tier", s.user), Tier: tier})
+	}
+}
+
+// wantedSound says what the apps together want to hear, and how phones call it.
+func (s *Session) wantedSound() (mic string, need []string) {
 	var text, sound bool
 	for _, a := range s.apps {
 		for _, sub := range a.subs {
@@ -126,21 +158,25 @@ func (s *Session) subscriptionsChanged() {
 			sound = sound || sub.stream == streamAudio || sub.stream == streamVoice
 		}
 	}
-	need := []string{}
-	mic := "off"
 	switch {
 	case text && sound:
-		need, mic = []string{"pcm", "transcription"}, "both"
+		return "both", []string{"pcm", "transcription"}
 	case text:
-		need, mic = []string{"transcription"}, "text"
+		return "text", []string{"transcription"}
 	case sound:
-		need, mic = []string{"pcm"}, "sound"
+		return "sound", []string{"pcm"}
 	}
-	if s.phone == nil || mic == s.mic || (mic == "off" && s.mic == "") {
-		return
+	return "off", []string{}
+}
+
+// wantedTier is the most exact tier of all subscriptions to places.
+func (s *Session) wantedTier() string {
+	tiers := locationTiers()
+	best := 0
+	for _, a := range s.apps {
+		for _, sub := range a.subs {
+			best = max(best, slices.Index(tiers, sub.tier))
+		}
 	}
-	s.mic = mic
-	s.phone.send(&micChange{
-		Envelope: s.envelope("microphone_state_change", s.user), Enabled: mic != "off", RequiredData: need,
-	})
+	return tiers[best]
 }

@@ -138,3 +138,49 @@ func TestVoiceActivityNeedsTheMicrophone(t *testing.T) {
 		}
 	})
 }
+
+// The phone is asked for places as exact as the most curious app wants them, and
+// for fewer when that app is gone; a new phone is asked again.
+func TestLocationTier(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.apps["com.x.blind"] = apps.App{Package: "com.x.blind", URL: "http://blind", Permissions: []string{"LOCATION"}}
+		phone, glasses := w.phone()
+		refused, _ := w.run(phone, "com.x.app", false) // has no LOCATION
+		some, _ := w.run(phone, "com.x.blind", false)
+		all, _ := w.run(phone, "com.x.other", false)
+		const update = `{"type":"subscription_update","subscriptions":[`
+		w.say(refused, update+`{"stream":"location_stream","rate":"realtime"}]}`)
+		w.say(some, update+`"button_press"]}`)
+		if asked := glasses.got("set_location_tier"); len(asked) != 0 {
+			t.Errorf("asked for %v although no app may know places", asked)
+		}
+		for _, c := range []struct {
+			app                *AppLink
+			subscription, tier string
+		}{
+			{some, `"location_update"`, "standard"},
+			{some, `{"stream":"location_stream","rate":"kilometer"}`, "kilometer"},
+			{all, `{"stream":"location_stream","rate":"realtime"}`, "realtime"},
+			{some, `{"stream":"location_stream","rate":"high"}`, ""},
+			{all, `{"stream":"location_stream","rate":"lightspeed"}`, "high"},
+			{some, `"button_press"`, "standard"},
+			{all, `"button_press"`, "reduced"},
+			{all, `"head_position"`, ""},
+			{all, `{"stream":"location_stream","rate":"tenMeters"}`, "tenMeters"},
+		} {
+			glasses.forget()
+			w.say(c.app, update+c.subscription+`]}`)
+			got := ""
+			for _, m := range glasses.got("set_location_tier") {
+				got += m.str("tier")
+			}
+			if got != c.tier {
+				t.Errorf("after %s the phone was asked for %q, want %q", c.subscription, got, c.tier)
+			}
+		}
+		_, newer := w.phone()
+		if m := last(t, newer, "set_location_tier"); m.str("tier") != "tenMeters" {
+			t.Errorf("a new phone is asked for %v", m)
+		}
+	})
+}

@@ -36,7 +36,7 @@ type Session struct {
 	apps    map[string]*appSession // by package; a stopped app is not in it
 	retired []retired
 	base    address
-	mic     string // what the phone was last told to listen for
+	asked   wishes // of the phone, last
 	memory  memory
 	until   time.Time // the session ends then; zero while it is needed
 	ending  bool

@@ -20,6 +20,7 @@ const (
 	streamAudio       = "audio_chunk"
 	streamVoice       = "VAD"
 	streamLocation    = "location_update"
+	streamPlaces      = "location_stream" // how apps subscribe to location_update with a rate
 	streamTouch       = "touch_event"
 	streamPhoto       = "photo_taken"
 )
@@ -40,20 +41,41 @@ type subscription struct {
 	raw    string
 	stream string // what stands before ":" and "?"
 	detail string // the language of a transcription, the gesture of a touch
+	tier   string // of places: how exact; "" for other streams
 }
 
-// parseSubscription reads a string or an object {"stream": …}. ok is false for
-// anything else, empty or too long.
+// Tiers of places, when no app wants any and when an app does not say.
+const (
+	tierLeast  = "reduced"
+	tierCommon = "standard"
+)
+
+// locationTiers are the words for how exact places are, in rising order.
+func locationTiers() []string {
+	return []string{tierLeast, "threeKilometers", "kilometer", "hundredMeters", tierCommon, "tenMeters", "high", "realtime"}
+}
+
+// tierOf is the tier that a subscription asks for with its rate.
+func tierOf(stream, rate string) string {
+	switch {
+	case stream != streamLocation && stream != streamPlaces:
+		return ""
+	case slices.Contains(locationTiers(), rate):
+		return rate
+	}
+	return tierCommon
+}
+
+// parseSubscription reads a string or an object {"stream": …, "rate": …}. ok is
+// false for anything else, empty or too long.
 func parseSubscription(entry json.RawMessage) (sub subscription, ok bool) {
-	var raw string
+	var raw, rate string
 	if json.Unmarshal(entry, &raw) != nil {
-		var object struct {
-			Stream string `json:"stream"`
-		}
+		var object struct{ Stream, Rate string }
 		if json.Unmarshal(entry, &object) != nil {
 			return subscription{}, false
 		}
-		raw = object.Stream
+		raw, rate = object.Stream, object.Rate
 	}
 	if raw == "" || len(raw) > maxSubscription {
 		return subscription{}, false
@@ -63,7 +85,7 @@ func parseSubscription(entry json.RawMessage) (sub subscription, ok bool) {
 	if stream == streamTranscribed && detail == "" {
 		detail = defaultLanguage
 	}
-	return subscription{raw: raw, stream: stream, detail: detail}, true
+	return subscription{raw: raw, stream: stream, detail: detail, tier: tierOf(stream, rate)}, true
 }
 
 // permission names what an app needs for the subscription, "" for nothing.
@@ -73,7 +95,7 @@ func (s subscription) permission() string {
 		return permMicrophone
 	case streamPhoto:
 		return apps.PermissionCamera
-	case streamLocation, "location_stream", "vps_coordinates":
+	case streamLocation, streamPlaces, "vps_coordinates":
 		return permLocation
 	case "calendar_event":
 		return permCalendar
@@ -89,7 +111,7 @@ func (s subscription) matches(stream, detail string) bool {
 	switch s.stream {
 	case streamTranscribed:
 		return stream == streamTranscribed && sameLanguage(s.detail, detail)
-	case "location_stream":
+	case streamPlaces:
 		return stream == streamLocation
 	case streamTouch:
 		return stream == s.stream && (s.detail == "" || strings.EqualFold(s.detail, detail))
