@@ -19,10 +19,12 @@
 //   - Sound that is missing is filled with silence: players read the tracks once
 //     and stall where one of them ends.
 //
-// Media time: the first key frame is shown at 10 s. The decoding time in the
-// boxes counts the first key frame's composition offset in, so a segment's
-// tfdt is when its first picture is shown, with and without B-frames; offsets
-// of B-frames are negative (trun version 1).
+// Media time: the first key frame is shown at 10 s. Pictures are stamped with
+// their own decoding time on that line, so with B-frames the first segments,
+// lead included, begin by the first key frame's composition offset earlier, and
+// offsets are never negative: demuxers read negative ones in two ways, and show
+// all pictures late in one of them. A segment's time and wall clock are those of
+// its tfdt; sound of the same time stands in the segment of the same number.
 //
 // Ownership: a Store is written by one goroutine, the packager's for its run.
 // Readers see immutable Snapshots through an atomic pointer and wait on a

@@ -13,6 +13,10 @@ const (
 	// exactly; dash.js waits for seconds with Unix time).
 	firstPicture = 10 * time.Second
 
+	// maxReorder bounds the first key frame's composition offset, which moves the
+	// beginning before firstPicture: 16 pictures of H.264 at 4 a second.
+	maxReorder = 4 * time.Second
+
 	leadParts = 10
 	leadStep  = 200 * time.Millisecond
 
@@ -50,9 +54,8 @@ type muxer struct {
 	now    func() time.Time
 
 	video, audio writer
-	picture      *codec.H264 // of the open segment
-	base         time.Duration
-	shift        time.Duration // the first key frame's composition offset
+	picture      *codec.H264   // of the open segment
+	base         time.Duration // media time of the run's time 0
 	started      bool
 	hole         bool          // frames were lost: the next key frame is a discontinuity
 	front        time.Duration // media time of the newest picture
@@ -116,7 +119,7 @@ func (m *muxer) pictureFrame(f *frame.Frame) {
 			return
 		}
 	}
-	dts := f.DTS + m.base + m.shift
+	dts := f.DTS + m.base
 	time := ticks(dts, videoTimescale)
 	s := sample{
 		payload: f.Payload, key: f.Key,
@@ -196,7 +199,7 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 		return
 	}
 	m.started = true
-	m.base, m.shift = firstPicture-f.PTS, f.CTS()
+	m.base = firstPicture - f.DTS - min(max(f.CTS(), 0), maxReorder)
 	m.sound.silent, m.sound.rate = silence(m.sound.config), audio.Timescale
 	number := uint64(m.now().Unix())
 	m.video = writer{r: m.store.video, budget: m.budget, number: number, nominal: nominalPicture}
@@ -207,16 +210,18 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 	if a, b, err := params.RepeatIDR(f.Payload); err == nil {
 		still = [2][]byte{a, b}
 	}
-	begin := firstPicture - leadParts*leadStep
+	first := f.DTS + m.base // where the live pictures begin
+	begin := first - leadParts*leadStep
+	offset := int32(int64(ticks(f.PTS+m.base, videoTimescale)) - int64(ticks(first, videoTimescale)))
 	wall := f.Wall.Add(-f.CTS() - leadParts*leadStep)
 	at := &boundary{init: video, wall: wall, key: true, lead: true}
 	for i := range leadParts {
 		t := ticks(begin+time.Duration(i)*leadStep, videoTimescale)
-		m.video.put(sample{payload: still[i%2], key: true}, t, at)
+		m.video.put(sample{payload: still[i%2], key: true, offset: offset}, t, at)
 		at = nil
 	}
 	m.sound.next = &boundary{init: audio, wall: wall.Add(-begin), key: true, lead: true}
 	m.sound.head = ticks(begin, m.sound.rate)
-	m.fill(firstPicture, never)
-	m.front, m.sound.heard = firstPicture, firstPicture
+	m.fill(first, never)
+	m.front, m.sound.heard = first, first
 }

@@ -341,12 +341,12 @@ func TestLostFramesAreADiscontinuity(t *testing.T) {
 	parse(t, s.m.store.video.Snapshot())
 }
 
-func TestReorderedPictures(t *testing.T) { // B-frames: tfdt is when the first picture is shown
+func TestReorderedPictures(t *testing.T) { // B-frames: offsets are the source's own, never negative
 	s := newSource(t)
 	s.audio = audioTrack(t, stereo48)
 	s.m.setSource(s.audio)
 	s.video = videoTrack(t, 0)
-	const step = 40 * time.Millisecond
+	const step, delay = 40 * time.Millisecond, 80 * time.Millisecond
 	sample := time.Duration(0)
 	for g := range 10 {
 		for i := range 51 {
@@ -362,22 +362,55 @@ func TestReorderedPictures(t *testing.T) { // B-frames: tfdt is when the first p
 		}
 	}
 	v := s.m.store.video.Snapshot()
-	parse(t, v)
-	for _, seg := range v.Segments[1:] {
-		samples := parse(t, &Snapshot{Segments: []*Segment{seg}})
-		if seg.Key && samples[0].PTSOffset != 0 {
-			t.Errorf("segment %d: its first picture is shown %d ticks after tfdt", seg.Number, samples[0].PTSOffset)
+	for i, seg := range v.Segments {
+		for j, sm := range parse(t, &Snapshot{Segments: []*Segment{seg}}) {
+			if sm.PTSOffset < 0 {
+				t.Fatalf("segment %d, picture %d: offset %d", seg.Number, j, sm.PTSOffset)
+			}
+			if (seg.Lead || j == 0) && sm.PTSOffset != int32(ticks(delay, videoTimescale)) {
+				t.Errorf("segment %d, picture %d: shown %d ticks after its decoding time", seg.Number, j, sm.PTSOffset)
+			}
 		}
-		// The wall clock of the key frame's presentation, less the delay of reordering.
-		want := start.Add(duration(seg.Time, videoTimescale) - firstPicture)
+		if want := ticks(firstPicture-delay, videoTimescale); i == 1 && seg.Time != want {
+			t.Errorf("the first live segment begins at %d, want %d", seg.Time, want)
+		}
+		// The first picture came at 80 ms and is shown at 10 s; so all the line.
+		want := start.Add(duration(seg.Time, videoTimescale) - firstPicture + delay)
 		if d := seg.Wall.Sub(want); d < -time.Millisecond || d > time.Millisecond {
 			t.Errorf("segment %d: wall clock off by %v", seg.Number, d)
 		}
 	}
+	parse(t, v)
 	a := s.m.store.audio.Snapshot()
 	parse(t, a)
-	if d := duration(a.Segments[1].Time, 48000) - duration(v.Segments[1].Time, videoTimescale); d < 0 || d > 22*time.Millisecond {
-		t.Errorf("sound begins %v after the picture", d)
+	for i, seg := range a.Segments {
+		if d := duration(seg.Time, 48000) - duration(v.Segments[i].Time, videoTimescale); d < -time.Millisecond || d > 22*time.Millisecond {
+			t.Errorf("segment %d: sound begins %v after the pictures", seg.Number, d)
+		}
+		want := start.Add(duration(seg.Time, 48000) - firstPicture + delay)
+		if d := seg.Wall.Sub(want); d < -time.Millisecond || d > time.Millisecond {
+			t.Errorf("segment %d: the sound's wall clock is off by %v", seg.Number, d)
+		}
+	}
+}
+
+// A source that says nonsense of its first key frame stays in bounds.
+func TestAbsurdReordering(t *testing.T) {
+	for _, cts := range []time.Duration{-time.Hour, -40 * time.Millisecond, 20 * time.Second, 2 * time.Hour} {
+		s := newSource(t)
+		s.audio = audioTrack(t, stereo48)
+		s.m.setSource(s.audio)
+		for i := range 300 {
+			at := time.Duration(i) * 40 * time.Millisecond
+			s.sound(at)
+			s.picture(at+cts, at, i%50 == 0)
+		}
+		v := s.m.store.video.Snapshot()
+		parse(t, v)
+		parse(t, s.m.store.audio.Snapshot())
+		if n := len(v.Segments); n != 7 {
+			t.Errorf("%v: %d segments, want the lead and six", cts, n)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func newInit(number int, c frame.Codec) (*Init, error) {
 // Part is a partial segment: one moof and its mdat. Immutable to its readers;
 // all methods may be called concurrently.
 type Part struct {
-	Time        uint64        // ticks; when its first sample is shown (sound), or would be without reordering
+	Time        uint64        // ticks; the decoding time of its first sample (tfdt)
 	Ticks       uint64        // length
 	Duration    time.Duration // the same, rounded
 	Independent bool          // it begins with a key frame, or is sound
@@ -86,10 +86,10 @@ func (p *Part) Bytes() []byte {
 type Segment struct {
 	Number   uint64 // media sequence number
 	Init     *Init
-	Time     uint64        // ticks; when it begins
+	Time     uint64        // ticks; the decoding time of its first sample
 	Ticks    uint64        // length so far
 	Duration time.Duration // the same, rounded
-	Wall     time.Time     // wall clock of its beginning
+	Wall     time.Time     // wall clock of Time
 	Parts    []*Part
 	Size     int  // bytes
 	Key      bool // it begins with a key frame, or is sound
