@@ -26,6 +26,7 @@ check:           ## format, vet, lint, unit tests with the race detector, rows
 	@fmt=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$fmt" || { echo "gofmt -w would change:"; echo "$$fmt"; exit 1; }
 	@$(GO) vet ./...
 	@$(LINT) run ./...
+	@for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) build -o /dev/null ./cmd/glimpse || exit 1; done
 	@$(GO) test -race -timeout 180s $(UNIT)
 	@$(GO) run ./tools/rows -check
 
