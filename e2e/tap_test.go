@@ -21,16 +21,18 @@ func TestTap(t *testing.T) {
 	raw.waitLine(`tapping`, 0)
 
 	c.startGlasses(t, user)
+	tap.waitLine(`glasses → cloud\s+⏵ connected`, 0)
+	tap.waitLine(`cloud → glasses\s+connection_ack`, 0)
+	c.api("POST", "/api/v1/users/"+user+"/apps/"+pkg+"/start", nil, nil) // nobody listens there yet
+	_, from := tap.waitLine(`app → cloud\s+com\.example\.tapped\s+✗ refused\s+.*connection refused`, 0)
 	a := startApp(t, "sdk2", pkg, port)
 	c.startSession(a, user)
 	var links urls
 	a.do(&links, "managed", map[string]any{})
 	a.do(nil, "stopManaged")
 
-	from := 0
 	for _, line := range []string{
-		`glasses → cloud\s+⏵ connected`,
-		`cloud → glasses\s+connection_ack`,
+		`cloud → app\s+com\.example\.tapped\s+session_request`,
 		`app → cloud\s+com\.example\.tapped\s+tpa_connection_init\s+.*"apiKey":"…"`,
 		`cloud → app\s+com\.example\.tapped\s+tpa_connection_ack`,
 		`app → cloud\s+com\.example\.tapped\s+managed_stream_request`,

@@ -156,14 +156,15 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.taps = tap.New()
 	deps := session.Deps{
-		Apps: c.apps, Streams: c.managed, Webhooks: apps.NewWebhooks(s.cfg.Outbound.AllowPrivate), Store: records,
+		Apps: c.apps, Streams: c.managed, Store: records,
+		Webhooks: tappedWebhooks{apps.NewWebhooks(s.cfg.Outbound.AllowPrivate), c.taps},
 	}
 	c.sessions = session.New(deps, session.Config{PublicURL: s.cfg.HTTP.PublicURL}, s.log)
 	if lost := c.sessions.Restore(ctx); lost != nil { // the rest is served all the same
 		s.log.Error("sessions of the last run are lost", "error", lost)
 	}
-	c.taps = tap.New()
 	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{Taps: c.taps}, s.log)
 	s.logins = auth.NewLogins(time.Now)
 	stored, err := storage.New(ctx, c.store)
