@@ -43,7 +43,7 @@ func control(ctx context.Context, s *server, o options) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer hooks.Close()
+	defer func() { _ = hooks.Close() }()
 	before, err := s.memory()
 	if err != nil {
 		return nil, err
