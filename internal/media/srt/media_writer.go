@@ -1,0 +1,90 @@
+package srt
+
+import (
+	"io"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
+	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+
+	"glimpse/internal/media/frame"
+)
+
+// carried is a codec that an MPEG-TS can hold; packages of codecs decide.
+type carried interface {
+	frame.Codec
+	TSCodec() tscodecs.Codec
+	WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error
+}
+
+// chunkSize is the payload of an SRT packet: seven transport packets (SRT draft,
+// live mode).
+const chunkSize = 7 * packetSize
+
+// mediaWriter makes an MPEG-TS of frames and writes it in chunks. New parameters
+// of a picture go in-band; a new kind of track, or new sound, begins new tables.
+// Frames of codecs that MPEG-TS does not hold here are left out. For one
+// goroutine.
+type mediaWriter struct {
+	out    io.Writer
+	buf    []byte
+	ts     *mpegts.Writer
+	video  *frame.Track // that the tables announce; nil without
+	audio  *frame.Track
+	tracks map[frame.Kind]*mpegts.Track
+}
+
+// Write collects what the library makes.
+func (w *mediaWriter) Write(b []byte) (int, error) {
+	w.buf = append(w.buf, b...)
+	return len(b), nil
+}
+
+// announce begins new tables for these tracks.
+func (w *mediaWriter) announce(tracks []*frame.Track) error {
+	for _, t := range tracks {
+		if t.Kind() == frame.Video {
+			w.video = t
+		} else {
+			w.audio = t
+		}
+	}
+	w.ts, w.tracks = &mpegts.Writer{W: w}, map[frame.Kind]*mpegts.Track{}
+	for _, t := range []*frame.Track{w.video, w.audio} {
+		if t == nil {
+			continue
+		}
+		if c, ok := t.Codec.(carried); ok {
+			track := &mpegts.Track{Codec: c.TSCodec()}
+			w.tracks[t.Kind()] = track
+			w.ts.Tracks = append(w.ts.Tracks, track)
+		}
+	}
+	return w.ts.Initialize()
+}
+
+// frame adds a frame; flush sends it.
+func (w *mediaWriter) frame(f *frame.Frame) error {
+	c, ok := f.Track.Codec.(carried)
+	if !ok {
+		return nil
+	}
+	if w.tracks[f.Track.Kind()] == nil || (!f.IsVideo() && w.audio != f.Track) {
+		if err := w.announce([]*frame.Track{f.Track}); err != nil {
+			return err
+		}
+	}
+	return c.WriteTS(w.ts, w.tracks[f.Track.Kind()], f)
+}
+
+// flush sends what was added, in chunks.
+func (w *mediaWriter) flush() error {
+	for b := w.buf; len(b) > 0; {
+		n := min(len(b), chunkSize)
+		if _, err := w.out.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	w.buf = w.buf[:0]
+	return nil
+}
