@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -301,15 +303,29 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within %v: %s", patience, what)
 }
 
-// freePort returns a port that nobody listens on right now.
+// ports counts the ports that freePort has tried, from a random one on.
+var ports = func() *atomic.Uint32 {
+	p := new(atomic.Uint32)
+	p.Store(rand.Uint32N(1 << 16))
+	return p
+}()
+
+// freePort returns a port that nobody listens on right now and that no other
+// call returns. It is below those that systems take for outgoing connections: one
+// of them could have it before the program that it is meant for.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, count = 20000, 12000
+	for range count {
+		port := first + int(ports.Add(1)%count)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // node is the pinned Node where it exists for this system, else the one on PATH.
