@@ -11,7 +11,7 @@ import (
 // B44
 func TestAppCrash(t *testing.T) {
 	t.Parallel()
-	for _, style := range []string{"sdk2", "mini"} {
+	for _, style := range []string{"sdk2", "hono", "alpha", "mini"} {
 		t.Run(style, func(t *testing.T) {
 			t.Parallel()
 			const user, pkg = "wearer@example.com", "com.example.crash"
