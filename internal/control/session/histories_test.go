@@ -46,12 +46,15 @@ func TestHistories(t *testing.T) {
 		}
 		defer func() { _ = flag.Set("rapid.checks", f.DefValue) }()
 	}
+	var first sync.Once // goroutines have no order: what rapid repeats may differ
 	rapid.Check(t, func(rt *rapid.T) {
 		var cause any // a panic, also a failure: it must not leave the bubble
 		inWorld(t, func(_ *testing.T, w *world) {
 			h := newHistory(rt, w)
 			defer func() {
-				cause = recover()
+				if cause = recover(); cause != nil {
+					first.Do(func() { t.Logf("the first one that failed:\n%s\n%v", strings.Join(h.story, "\n"), cause) })
+				}
 				h.hangUp()
 			}()
 			h.tell(rapid.IntRange(1, 60).Draw(rt, "events"))
@@ -91,6 +94,7 @@ type history struct {
 	t       *rapid.T
 	w       *world
 	restart func(kill bool)
+	story   []string // what happened, for humans
 
 	procs    map[string]*process // that are alive
 	dead     map[string]bool     // app servers that do not answer
@@ -155,7 +159,7 @@ func (h *history) failf(format string, args ...any) {
 }
 
 func (h *history) note(format string, args ...any) {
-	h.t.Logf(time.Now().Format("04:05.000 ")+format, args...)
+	h.story = append(h.story, fmt.Sprintf(time.Now().Format("04:05.000 ")+format, args...))
 }
 
 // settle lets everything happen that now can: messages arrive, peers obey.
