@@ -205,6 +205,8 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 	m.video = writer{r: m.store.video, budget: m.budget, number: number, nominal: nominalPicture}
 	m.audio = writer{r: m.store.audio, budget: m.budget, number: number, nominal: codec.AACFrameSamples}
 
+	m.store.origin = f.Wall.Add(-f.PTS - m.base)
+
 	// A decoder takes neighbouring IDR pictures with the same id for one.
 	still := [2][]byte{f.Payload, f.Payload}
 	if a, b, err := params.RepeatIDR(f.Payload); err == nil {

@@ -99,6 +99,7 @@ type Segment struct {
 	// segment before; Discontinuities counts those of the rendition so far.
 	Discontinuity   bool
 	Discontinuities uint64
+	Since           uint64 // Time of the segment of the latest discontinuity, or of the run's first
 }
 
 // ticks converts a time to ticks of a clock, rounded to the nearest. Negative

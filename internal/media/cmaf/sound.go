@@ -53,6 +53,7 @@ func (m *muxer) hear(f *frame.Frame) {
 	if !open.Discontinuity {
 		open.Discontinuity = true
 		open.Discontinuities++
+		open.Since, m.video.since = open.Time, open.Time
 		m.video.breaks++
 	}
 }

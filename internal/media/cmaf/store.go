@@ -32,6 +32,7 @@ type Store struct {
 	ready  chan struct{}
 	done   chan struct{}
 	once   sync.Once
+	origin time.Time // set before the first segment is published
 }
 
 // newStore makes an empty store. prefix tells its files from those of other
@@ -57,6 +58,10 @@ func (s *Store) Ready() <-chan struct{} { return s.ready }
 func (s *Store) Done() <-chan struct{} { return s.done }
 
 func (s *Store) end() { s.once.Do(func() { close(s.done) }) }
+
+// Origin is the wall clock of media time 0: one for the whole run, as all frames
+// are on one timeline. Ask when there is a segment: it is not known before.
+func (s *Store) Origin() time.Time { return s.origin }
 
 // Rendition is one track of a store.
 type Rendition struct {

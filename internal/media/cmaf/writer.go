@@ -31,6 +31,7 @@ type writer struct {
 	part     *Part      // nil when the next sample begins one
 	sequence uint32     // of parts, for mfhd
 	breaks   uint64     // discontinuities so far
+	since    uint64     // where the latest of them is
 	limit    uint64     // PartTarget in ticks of the open segment
 
 	pending sample
@@ -121,10 +122,13 @@ func (w *writer) openSegment(time uint64, at *boundary) {
 	if at.discontinuity {
 		w.breaks++
 	}
+	if at.discontinuity || at.lead {
+		w.since = time
+	}
 	w.limit = ticks(PartTarget, at.init.Timescale)
 	w.open = &Segment{
 		Number: w.number, Init: at.init, Time: time, Wall: at.wall, Key: at.key, Lead: at.lead,
-		Discontinuity: at.discontinuity, Discontinuities: w.breaks,
+		Discontinuity: at.discontinuity, Discontinuities: w.breaks, Since: w.since,
 	}
 }
 

@@ -1,6 +1,7 @@
 package dash
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -11,6 +12,9 @@ import (
 
 // Name of the MPD below a stream's playback path.
 const Name = "index.mpd"
+
+// timeQuery asks for the server's time instead of the MPD.
+const timeQuery = "time"
 
 // Stores finds the media of a run: *cmaf.Packager.
 type Stores interface {
@@ -24,7 +28,8 @@ type Handler struct{ stores Stores }
 func New(stores Stores) *Handler { return &Handler{stores} }
 
 // ServeHTTP answers GET /live/<playback id>/index.mpd for a stream (nil when the
-// id is unknown): 404 without a stream, 503 while nothing can be played.
+// id is unknown): 404 without a stream, 503 while nothing can be played. With
+// ?time it answers with the server's time (ISO 8601), for players' clocks.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.Stream) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
@@ -37,6 +42,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 	if stream == nil {
 		header.Set("Cache-Control", "no-store")
 		http.Error(w, "There is no such stream.", http.StatusNotFound)
+		return
+	}
+	if r.URL.RawQuery == timeQuery {
+		header.Set("Content-Type", "text/plain; charset=utf-8")
+		header.Set("Cache-Control", "no-store")
+		_, _ = io.WriteString(w, stamp(time.Now())) // the viewer may have gone
 		return
 	}
 	body := h.body(stream)

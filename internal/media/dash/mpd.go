@@ -13,31 +13,58 @@ import (
 // The times that the MPD announces.
 const (
 	updateEvery = time.Second     // a player asks again for the MPD
-	behindLive  = 6 * time.Second // where players should stay: three usual segments
+	behindLive  = 6 * time.Second // where players of whole segments stay: three usual ones
+	// Where players of low latency stay, and what they bear. A tenth of a second
+	// in two seconds is made good in a few seconds at these rates.
+	latencyTarget = 2 * time.Second
+	latencyMin    = time.Second
+	latencyMax    = 6 * time.Second
+	rateMin       = 0.96
+	rateMax       = 1.04
 )
+
+// entry is a segment as it is listed. An open one has the length of the one
+// before it, unless it is longer already.
+type entry struct {
+	*cmaf.Segment
+	ticks uint64
+}
 
 // period is a run of segments with one init and no hole, in both renditions.
 type period struct {
 	number uint64 // counts discontinuities
-	video  []*cmaf.Segment
-	audio  []*cmaf.Segment
+	video  []entry
+	audio  []entry
 }
 
-// periods cuts the closed segments that both renditions have.
+// periods cuts the segments that both renditions have. It is empty before one
+// is closed.
 func periods(video, audio *cmaf.Snapshot) []period {
 	var list []period
+	var nominal [2]time.Duration
 	for _, v := range video.Segments {
 		a := audio.Segment(v.Number)
-		if !v.Closed || a == nil || !a.Closed {
+		if a == nil || (len(list) == 0 && !(v.Closed && a.Closed)) {
 			continue
 		}
 		if n := len(list); n == 0 || list[n-1].number != v.Discontinuities {
 			list = append(list, period{number: v.Discontinuities})
 		}
 		p := &list[len(list)-1]
-		p.video, p.audio = append(p.video, v), append(p.audio, a)
+		p.video = append(p.video, listed(v, &nominal[0]))
+		p.audio = append(p.audio, listed(a, &nominal[1]))
 	}
 	return list
+}
+
+// listed makes an entry; nominal is the length of the one before.
+func listed(s *cmaf.Segment, nominal *time.Duration) entry {
+	ticks := s.Ticks
+	if !s.Closed {
+		ticks = max(ticks, uint64(nominal.Seconds()*float64(s.Init.Timescale)+0.5))
+	}
+	*nominal = s.Duration
+	return entry{s, ticks}
 }
 
 // mpd renders the description, nil before a first segment is closed. now is the
@@ -47,24 +74,28 @@ func mpd(store *cmaf.Store, now time.Time) []byte {
 	if len(list) == 0 {
 		return nil
 	}
-	first := list[0].video[0]
 	var b bytes.Buffer
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
-	fmt.Fprintf(&b, `<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" type="dynamic"`+
+	fmt.Fprintf(&b, `<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="dynamic"`+
+		` profiles="urn:mpeg:dash:profile:isoff-live:2011,http://www.dashif.org/guidelines/low-latency-live-v5"`+
 		` availabilityStartTime="%s" publishTime="%s" minimumUpdatePeriod="%s" minBufferTime="PT1S"`+
 		` suggestedPresentationDelay="%s" timeShiftBufferDepth="%s" maxSegmentDuration="%s">`+"\n",
-		stamp(first.Wall.Add(-at(first))), stamp(now), seconds(updateEvery), seconds(behindLive),
+		stamp(store.Origin()), stamp(now), seconds(updateEvery), seconds(behindLive),
 		seconds(depth(list)), seconds(cmaf.TargetDuration))
-	for i, p := range list {
-		writePeriod(&b, store, p, i == 0)
+	fmt.Fprintf(&b, "  <ServiceDescription id=\"0\">\n    <Latency target=\"%d\" min=\"%d\" max=\"%d\"/>\n"+
+		"    <PlaybackRate min=\"%.2f\" max=\"%.2f\"/>\n  </ServiceDescription>\n",
+		latencyTarget.Milliseconds(), latencyMin.Milliseconds(), latencyMax.Milliseconds(), rateMin, rateMax)
+	for _, p := range list {
+		writePeriod(&b, store, p)
 	}
-	b.WriteString("</MPD>\n")
+	// Without it dash.js asks a server of somebody else for the time.
+	fmt.Fprintf(&b, `  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="%s?%s"/>`+"\n</MPD>\n", Name, timeQuery)
 	return b.Bytes()
 }
 
-// at is where a segment begins on the media timeline.
-func at(s *cmaf.Segment) time.Duration {
-	return time.Duration(float64(s.Time) / float64(s.Init.Timescale) * float64(time.Second))
+// at converts a segment's ticks to media time.
+func at(s *cmaf.Segment, ticks uint64) time.Duration {
+	return time.Duration(float64(ticks) / float64(s.Init.Timescale) * float64(time.Second))
 }
 
 // depth is how much is listed.
@@ -72,19 +103,19 @@ func depth(list []period) time.Duration {
 	d := time.Duration(0)
 	for _, p := range list {
 		for _, s := range p.video {
-			d += s.Duration
+			d += at(s.Segment, s.ticks)
 		}
 	}
 	return d
 }
 
-// writePeriod writes one period. Media times are absolute: the oldest period
-// begins at 0, whatever was trimmed from it; a later one where its first
-// segment does, which keeps the difference between start and offset zero.
-func writePeriod(b *bytes.Buffer, store *cmaf.Store, p period, oldest bool) {
+// writePeriod writes one period. Media times are absolute: the run's first
+// period begins at 0, a later one where its first picture did, whatever was
+// trimmed since; so start and offset are the same moment and never move.
+func writePeriod(b *bytes.Buffer, store *cmaf.Store, p period) {
 	start := time.Duration(0)
-	if !oldest {
-		start = at(p.video[0])
+	if p.number > 0 {
+		start = at(p.video[0].Segment, p.video[0].Since).Truncate(time.Millisecond)
 	}
 	fmt.Fprintf(b, `  <Period id="%d" start="%s">`+"\n", p.number, seconds(start))
 	if c, ok := p.video[0].Init.Codec.(*codec.H264); ok {
@@ -98,23 +129,29 @@ func writePeriod(b *bytes.Buffer, store *cmaf.Store, p period, oldest bool) {
 	b.WriteString("  </Period>\n")
 }
 
-func writeSet(b *bytes.Buffer, r *cmaf.Rendition, list []*cmaf.Segment, start time.Duration, kind, attributes string) {
-	init := list[0].Init
+func writeSet(b *bytes.Buffer, r *cmaf.Rendition, list []entry, start time.Duration, kind, attributes string) {
+	init, last := list[0].Init, list[len(list)-1]
 	media := strings.Replace(string(r.AppendSegment(nil, 0)), "-0.", "-$Number$.", 1)
 	offset := uint64(start.Seconds()*float64(init.Timescale) + 0.5)
+	early := ""
+	if !last.Closed {
+		// Its first part is there one part after it began.
+		early = fmt.Sprintf(` availabilityTimeOffset="%.3f" availabilityTimeComplete="false"`,
+			max(at(last.Segment, last.ticks)-cmaf.PartTarget, 0).Seconds())
+	}
 	fmt.Fprintf(b, `    <AdaptationSet contentType="%s" segmentAlignment="true" startWithSAP="1">`+"\n", kind)
 	fmt.Fprintf(b, `      <Representation id="%s" bandwidth="%d" %s>`+"\n", kind, bandwidth(list), attributes)
-	fmt.Fprintf(b, `        <SegmentTemplate timescale="%d" presentationTimeOffset="%d" startNumber="%d" initialization="%s" media="%s">`+"\n",
-		init.Timescale, offset, list[0].Number, r.AppendInit(nil, init.Number), media)
+	fmt.Fprintf(b, `        <SegmentTemplate timescale="%d" presentationTimeOffset="%d" startNumber="%d" initialization="%s" media="%s"%s>`+"\n",
+		init.Timescale, offset, list[0].Number, r.AppendInit(nil, init.Number), media, early)
 	b.WriteString("          <SegmentTimeline>\n")
 	for _, s := range list {
-		fmt.Fprintf(b, `            <S t="%d" d="%d"/>`+"\n", s.Time, s.Ticks)
+		fmt.Fprintf(b, `            <S t="%d" d="%d"/>`+"\n", s.Time, s.ticks)
 	}
 	b.WriteString("          </SegmentTimeline>\n        </SegmentTemplate>\n      </Representation>\n    </AdaptationSet>\n")
 }
 
 // bandwidth is the highest bitrate of the segments in bits a second.
-func bandwidth(list []*cmaf.Segment) int {
+func bandwidth(list []entry) int {
 	peak := 1
 	for _, s := range list {
 		if s.Duration > 0 {
