@@ -202,6 +202,9 @@ func startCloud(t *testing.T, more string) *cloud {
 	c.config = filepath.Join(c.dir, "glimpse.yaml")
 	yaml := fmt.Sprintf("data_dir: %s\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\n"+
 		"webrtc: {addr: \"127.0.0.1:0\"}\n%s", filepath.Join(c.dir, "data"), c.token, more)
+	if !strings.Contains(more, "srt:") {
+		yaml += "srt: {addr: \"\"}\n"
+	}
 	if err := os.WriteFile(c.config, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}

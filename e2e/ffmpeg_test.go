@@ -25,12 +25,18 @@ func runCommand(t *testing.T, argv ...string) string {
 // publish feeds a test picture and a tone to an RTMP URL until the test ends.
 func publish(t *testing.T, url string, more ...string) *process {
 	t.Helper()
+	return publishTo(t, "flv", url, more...)
+}
+
+// publishTo does it in a format that the URL's protocol carries.
+func publishTo(t *testing.T, format, url string, more ...string) *process {
+	t.Helper()
 	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
 		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "60", "-b:v", "800k",
 		"-c:a", "aac", "-ac", "2", "-b:a", "96k"}
 	argv = append(argv, more...)
-	argv = append(argv, "-f", "flv", url)
+	argv = append(argv, "-f", format, url)
 	return start(t, "ffmpeg publisher", nil, argv...)
 }
 

@@ -30,7 +30,7 @@ type Config struct {
 	HTTPS           HTTPS    `yaml:"https"`             // not available in this version
 	RTMP            Listener `yaml:"rtmp"`              // ingest and play
 	RTMPS           Listener `yaml:"rtmps"`             // not available in this version
-	SRT             Listener `yaml:"srt"`               // not available in this version
+	SRT             Listener `yaml:"srt"`               // ingest and play, UDP
 	WebRTC          WebRTC   `yaml:"webrtc"`            // media of WHEP
 	AdminToken      string   `yaml:"admin_token"`       // empty: a file in DataDir
 	CoreTokenSecret string   `yaml:"core_token_secret"` // empty: a file in DataDir
@@ -96,6 +96,7 @@ func Default() Config {
 		LogLevel: "info",
 		HTTP:     HTTP{Addr: ":8002"},
 		RTMP:     Listener{Addr: ":1935"},
+		SRT:      Listener{Addr: ":4201"},
 		WebRTC:   WebRTC{Addr: ":8189", Hosts: []string{}},
 		Apps:     []App{},
 		Users:    []User{},
@@ -211,7 +212,6 @@ func (c Config) Unavailable() []string {
 	for _, l := range []struct{ key, addr, what string }{
 		{"https.addr", c.HTTPS.Addr, "HTTPS"},
 		{"rtmps.addr", c.RTMPS.Addr, "RTMPS"},
-		{"srt.addr", c.SRT.Addr, "SRT"},
 	} {
 		if strings.TrimSpace(l.addr) != "" {
 			out = append(out, fmt.Sprintf("%s is set, but %s is not available in this version", l.key, l.what))

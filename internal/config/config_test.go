@@ -119,7 +119,6 @@ func TestDocumentedFile(t *testing.T) {
 	want := []string{
 		"https.addr is set, but HTTPS is not available in this version",
 		"rtmps.addr is set, but RTMPS is not available in this version",
-		"srt.addr is set, but SRT is not available in this version",
 	}
 	if diff := cmp.Diff(want, cfg.Unavailable()); diff != "" {
 		t.Error(diff)

@@ -18,9 +18,12 @@ func (s *Server) Info() api.Info {
 		info.HTTP.Addr = s.listener.Addr().String()
 	}
 	const off = "switched off: its address is empty"
-	info.RTMP.Why, info.WebRTC.Why = off, off
+	info.RTMP.Why, info.SRT.Why, info.WebRTC.Why = off, off, off
 	if s.media.rtmp != nil {
 		info.RTMP = api.Listener{Addr: s.media.rtmp.Addr().String()}
+	}
+	if s.media.srt != nil {
+		info.SRT = api.Listener{Addr: s.media.srt.Addr().String()}
 	}
 	if s.media.webrtc != nil {
 		info.WebRTC = api.Listener{Addr: s.media.webrtc.Addr().String()}
@@ -76,6 +79,11 @@ func (s *Server) greet(out io.Writer) {
 		line("RTMP", strings.TrimSuffix(at, "/%3Ckey%3E")+"/<key>")
 	} else {
 		line("RTMP", "off")
+	}
+	if at := s.endpoints(base).Ingest("<key>").SRT; at != "" {
+		line("SRT", at)
+	} else {
+		line("SRT", "off")
 	}
 	if info.WebRTC.Addr != "" {
 		line("WebRTC", info.WebRTC.Addr+"/udp")

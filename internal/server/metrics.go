@@ -48,7 +48,7 @@ const (
 )
 
 func (c *collector) streams(ch chan<- prometheus.Metric) {
-	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "hls": 0, "whep": 0}
+	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "srt": 0, "hls": 0, "whep": 0}
 	var bytes, frames, dropped uint64
 	for _, s := range c.s.media.hub.Streams() {
 		st := s.Stats()
@@ -83,6 +83,14 @@ func (c *collector) sockets(ch chan<- prometheus.Metric) {
 		send(ch, counter, "rtmp_connections_total", "RTMP connections.", float64(st.Accepted))
 		send(ch, counter, "rtmp_refused_total", "RTMP connections for which there was no place.", float64(st.Refused))
 		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", "rtmp")
+	}
+	if r := c.s.media.srt; r != nil {
+		st := r.Stats()
+		send(ch, counter, "srt_connections_total", "SRT connections.", float64(st.Accepted))
+		send(ch, counter, "srt_refused_total", "SRT connections that were refused.", float64(st.Refused))
+		send(ch, counter, "srt_resent_packets_total", "Packets of SRT publishers that came at a second attempt; counted when they leave.", float64(st.Resent))
+		send(ch, counter, "srt_lost_packets_total", "Packets of SRT publishers that never came; counted when they leave.", float64(st.Lost))
+		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", "srt")
 	}
 }
 

@@ -33,6 +33,7 @@ import (
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/rtmp"
+	"glimpse/internal/media/srt"
 	"glimpse/internal/media/transcode"
 	"glimpse/internal/media/webrtc"
 	"glimpse/internal/web"
@@ -82,6 +83,7 @@ type mediaPlane struct {
 	dash      *dash.Handler
 	transcode *transcode.Transcoder
 	rtmp      *rtmp.Server   // nil when off
+	srt       *srt.Server    // nil when off
 	webrtc    *webrtc.Server // nil when off
 	web       *web.Handler
 }
@@ -195,6 +197,11 @@ func (s *Server) listen(context.Context) error {
 			return busy("rtmp.addr", err)
 		}
 	}
+	if s.cfg.SRT.Addr != "" {
+		if s.media.srt, err = srt.New(srt.Config{Addr: s.cfg.SRT.Addr}, s.media.hub, s.log); err != nil {
+			return busy("srt.addr", err)
+		}
+	}
 	if s.cfg.WebRTC.Addr != "" {
 		cfg := webrtc.Config{Addr: s.cfg.WebRTC.Addr, Hosts: s.candidates()}
 		if s.media.webrtc, err = webrtc.New(cfg, s.media.hub, s.media.transcode, s.log); err != nil {
@@ -223,10 +230,13 @@ const drainTime = 3 * time.Second
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	media, stopMedia := context.WithCancel(context.Background())
 	defer stopMedia()
-	running := make(chan error, 3) // how each part ended
+	running := make(chan error, 4) // how each part ended
 	var players, pages sync.WaitGroup
 	if s.media.rtmp != nil {
 		players.Go(func() { running <- s.media.rtmp.Run(media) })
+	}
+	if s.media.srt != nil {
+		players.Go(func() { running <- s.media.srt.Run(media) })
 	}
 	if s.media.webrtc != nil {
 		players.Go(func() { running <- s.media.webrtc.Run(media) })
@@ -277,6 +287,9 @@ func (s *Server) close() {
 	if c.sessions != nil {
 		c.sessions.Close()
 		c.gateway.Close()
+	}
+	if m.srt != nil {
+		m.srt.Close()
 	}
 	if m.hub != nil {
 		m.hub.Close()

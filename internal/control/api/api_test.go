@@ -391,10 +391,16 @@ func TestURLsFollowListenersAndPublicURL(t *testing.T) {
 	}
 }
 
-func TestRTMPOfIPv6Host(t *testing.T) {
-	e := Endpoints{Base: "http://[::1]:8002", RTMPPort: 1935}
+func TestMediaOfIPv6Host(t *testing.T) {
+	e := Endpoints{Base: "http://[::1]:8002", RTMPPort: 1935, SRTPort: 4201}
 	if got, want := e.Ingest("k").RTMP, "rtmp://[::1]:1935/live/k"; got != want {
 		t.Errorf("rtmp %q, want %q", got, want)
+	}
+	if got, want := e.Ingest("k").SRT, "srt://[::1]:4201?streamid=publish:k"; got != want {
+		t.Errorf("srt %q, want %q", got, want)
+	}
+	if got, want := e.Playback("p").SRT, "srt://[::1]:4201?streamid=read:p"; got != want {
+		t.Errorf("srt %q, want %q", got, want)
 	}
 }
 

@@ -16,6 +16,7 @@ type Info struct {
 	Started time.Time `json:"started_at"`
 	HTTP    Listener  `json:"http"`
 	RTMP    Listener  `json:"rtmp"`
+	SRT     Listener  `json:"srt"`
 	WebRTC  Listener  `json:"webrtc"`
 	Notices []string  `json:"notices" doc:"What is off or missing, and why; one sentence each."`
 }

@@ -11,6 +11,7 @@ import (
 type Endpoints struct {
 	Base     string // "http://host:port" or https, without a path
 	RTMPPort int    // 0: no RTMP
+	SRTPort  int    // 0: no SRT
 	WebRTC   bool   // whether WHEP answers
 }
 
@@ -18,6 +19,7 @@ type Endpoints struct {
 // the ingest key, so all of them are secrets.
 type IngestURLs struct {
 	RTMP string `json:"rtmp,omitempty" doc:"For OBS, ffmpeg and other encoders. Secret: it holds the ingest key."`
+	SRT  string `json:"srt,omitempty" doc:"MPEG-TS over SRT, for networks that lose packets. Secret, as rtmp."`
 }
 
 // PlaybackURLs is where a stream can be watched.
@@ -28,17 +30,18 @@ type PlaybackURLs struct {
 	DASH      string `json:"dash,omitempty" doc:"MPEG-DASH."`
 	Thumbnail string `json:"thumbnail,omitempty" doc:"The newest key frame as JPEG."`
 	RTMP      string `json:"rtmp,omitempty"`
+	SRT       string `json:"srt,omitempty"`
 }
 
 // Ingest returns the URLs for an ingest key.
 func (e Endpoints) Ingest(key string) IngestURLs {
-	return IngestURLs{RTMP: e.rtmp(key)}
+	return IngestURLs{RTMP: e.rtmp(key), SRT: e.srt("publish:" + key)}
 }
 
 // Playback returns the URLs for a playback id.
 func (e Endpoints) Playback(id string) PlaybackURLs {
 	at := e.Base + "/live/" + url.PathEscape(id) + "/"
-	u := PlaybackURLs{Page: at, HLS: at + "index.m3u8", DASH: at + "index.mpd", Thumbnail: at + "thumbnail.jpg", RTMP: e.rtmp(id)}
+	u := PlaybackURLs{Page: at, HLS: at + "index.m3u8", DASH: at + "index.mpd", Thumbnail: at + "thumbnail.jpg", RTMP: e.rtmp(id), SRT: e.srt("read:" + id)}
 	if e.WebRTC {
 		u.WHEP = at + "whep"
 	}
@@ -54,9 +57,19 @@ func (e Endpoints) rtmp(name string) string {
 	return "rtmp://" + host + "/live/" + url.PathEscape(name)
 }
 
+// srt is the URL with a stream id, which needs no escaping: names have no
+// characters that mean something in a query, and encoders undo no escapes.
+func (e Endpoints) srt(streamID string) string {
+	base, err := url.Parse(e.Base)
+	if err != nil || e.SRTPort == 0 {
+		return ""
+	}
+	return "srt://" + net.JoinHostPort(base.Hostname(), strconv.Itoa(e.SRTPort)) + "?streamid=" + streamID
+}
+
 // Endpoints are what a server with these listeners offers under a base address.
 func (i Info) Endpoints(base string) Endpoints {
-	return Endpoints{Base: base, RTMPPort: i.RTMP.port(), WebRTC: i.WebRTC.Addr != ""}
+	return Endpoints{Base: base, RTMPPort: i.RTMP.port(), SRTPort: i.SRT.port(), WebRTC: i.WebRTC.Addr != ""}
 }
 
 // endpoints are those of one request.

@@ -76,6 +76,10 @@ type counters struct{ accepted, refused, panics, lost, resent atomic.Uint64 }
 func New(cfg Config, h *hub.Hub, log *slog.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
 	// The library shares its port with whoever else does; this does not.
+	at, err := net.ResolveUDPAddr("udp", cfg.Addr) // the library takes no names
+	if err != nil {
+		return nil, fmt.Errorf("srt: %w", err)
+	}
 	probe, err := net.ListenPacket("udp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("srt: %w", err)
@@ -83,7 +87,7 @@ func New(cfg Config, h *hub.Hub, log *slog.Logger) (*Server, error) {
 	_ = probe.Close()
 	c := gosrt.DefaultConfig()
 	c.Latency = cfg.Latency
-	ln, err := gosrt.Listen("srt", cfg.Addr, c)
+	ln, err := gosrt.Listen("srt", at.String(), c)
 	if err != nil {
 		return nil, fmt.Errorf("srt: %w", err)
 	}

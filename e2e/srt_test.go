@@ -1,0 +1,53 @@
+package e2e
+
+import "testing"
+
+const withSRT = "srt: {addr: \"127.0.0.1:0\"}\n"
+
+// A stream that comes by SRT plays by all protocols, pictures and sound; SRT
+// plays one that comes by RTMP, too. The publisher goes and comes back by another
+// protocol, and again: a reader that was there stays and gets pictures.
+//
+// D1
+func TestSRT(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, withSRT)
+	s := c.newStream()
+	if s.Ingest["srt"] == "" || s.Play["srt"] == "" {
+		t.Fatalf("no SRT in %+v", s)
+	}
+	publisher := publishTo(t, "mpegts", s.Ingest["srt"])
+	status := func(want string) {
+		t.Helper()
+		eventually(t, "the stream is "+want, func() bool {
+			var now stream
+			c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
+			return now.Status == want
+		})
+	}
+	status("live")
+	for _, output := range []string{"srt", "rtmp", "hls"} {
+		wantMoving(t, s.Play[output])
+	}
+	readers := map[string]*process{}
+	for _, output := range []string{"srt", "rtmp"} {
+		readers[output] = start(t, "ffmpeg "+output+" reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
+			"-i", s.Play[output], "-c", "copy", "-f", "null", "-progress", "pipe:1", "-")
+		readers[output].waitLine(`^frame=[1-9]`, 0)
+	}
+	for _, next := range []struct{ format, url string }{{"flv", s.Ingest["rtmp"]}, {"mpegts", s.Ingest["srt"]}} {
+		publisher.stop()
+		status("interrupted")
+		publisher = publishTo(t, next.format, next.url)
+		status("live")
+		for output, reader := range readers {
+			before := reader.lastFrame()
+			eventually(t, output+" gets pictures again", func() bool { return reader.lastFrame() > before+30 })
+			select {
+			case <-reader.done:
+				t.Errorf("the %s reader was closed", output)
+			default:
+			}
+		}
+	}
+}
