@@ -38,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	packs := cmaf.New(cmaf.Config{}, log)
+	packs := cmaf.New(cmaf.Config{Window: 12 * time.Second}, log)
 	w := &world{hub: hub.New(hub.Config{}, log, packs.Output)}
 	w.pace = func(f *frame.Frame) { // as fast as the packager follows
 		for f.DTS > time.Second && edge(packs.Store(w.stream.Run()).Video().Snapshot()).Before(w.stream.Run().Start().Add(f.DTS-time.Second/2)) {
@@ -139,6 +139,9 @@ type document struct {
 					Timescale   uint64 `xml:"timescale,attr"`
 					StartNumber uint64 `xml:"startNumber,attr"`
 					Media       string `xml:"media,attr"`
+					Offset      uint64 `xml:"presentationTimeOffset,attr"`
+					Early       string `xml:"availabilityTimeOffset,attr"`
+					Complete    string `xml:"availabilityTimeComplete,attr"`
 					Timeline    struct {
 						S []struct {
 							T uint64 `xml:"t,attr"`
@@ -217,7 +220,7 @@ func TestNewPeriodAfterAHole(t *testing.T) {
 		start = start.Add(3 * time.Second)
 		w.feed(9)
 		synctest.Wait()
-		_, d := w.get(t)
+		rw, d := w.get(t)
 		if len(d.Periods) != 2 || d.Periods[1].Start == d.Periods[0].Start {
 			t.Fatalf("%+v", d)
 		}
@@ -226,8 +229,63 @@ func TestNewPeriodAfterAHole(t *testing.T) {
 			if set.Rep.Template.StartNumber != before.StartNumber+uint64(len(before.Timeline.S)) {
 				t.Errorf("%s: numbers do not go on", set.Kind)
 			}
+			if t0 := set.Rep.Template; t0.Offset > t0.Timeline.S[0].T {
+				t.Errorf("%s begins at %d, before its period (%d)", set.Kind, t0.Timeline.S[0].T, t0.Offset)
+			}
+		}
+
+		// The first period goes, then the second one's oldest segments do.
+		for range 3 {
+			w.feed(9)
+			synctest.Wait()
+			var later document
+			rw, later = w.get(t)
+			last := later.Periods[len(later.Periods)-1]
+			if later.AST != d.AST || last.Start != d.Periods[1].Start {
+				t.Errorf("start %s, period %s; was %s, %s", later.AST, last.Start, d.AST, d.Periods[1].Start)
+			}
+			if got, was := last.Sets[0].Rep.Template.Offset, d.Periods[1].Sets[0].Rep.Template.Offset; got != was {
+				t.Errorf("the period's offset moves from %d to %d", was, got)
+			}
+		}
+		if n := strings.Count(rw.Body.String(), "<Period "); n != 1 {
+			t.Errorf("%d periods after 27 s with a window of 12 s", n)
 		}
 	})
+}
+
+// The open segment is listed with the length of the one before, to be asked for
+// as soon as its first part is there.
+func TestOpenSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
+		w.feed(7) // key frames each 2 s: one second is open
+		synctest.Wait()
+		_, d := w.get(t)
+		for _, set := range d.Periods[0].Sets {
+			list := set.Rep.Template.Timeline.S
+			if len(list) != 5 { // the lead, three, the open one
+				t.Errorf("%s: %d segments", set.Kind, len(list))
+			}
+			n := len(list) - 1
+			if list[n].D != list[n-1].D || set.Rep.Template.Complete != "false" || !strings.HasPrefix(set.Rep.Template.Early, "1.") {
+				t.Errorf("%s: length %d after %d, %s s early", set.Kind, list[n].D, list[n-1].D, set.Rep.Template.Early)
+			}
+		}
+	})
+}
+
+// The server tells its time, so that no player asks a stranger.
+func TestTime(t *testing.T) {
+	w := newWorld(t)
+	rw := httptest.NewRecorder()
+	w.serve.ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "/live/p/"+Name+"?"+timeQuery, nil))
+	at, err := time.Parse(time.RFC3339, rw.Body.String())
+	if err != nil || time.Since(at).Abs() > time.Second || rw.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%v, %v, %s", at, err, rw.Header().Get("Cache-Control"))
+	}
 }
 
 // An unknown stream is 404, another method 405.
