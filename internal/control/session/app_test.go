@@ -305,10 +305,16 @@ func TestSupersededAppSocket(t *testing.T) {
 // process is told nothing until it asks.
 func TestReconnectedAppIsTold(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		away time.Duration
-		told bool
-	}{{"within the hold", 2 * time.Second, true}, {"resurrected", 9 * time.Second, false}} {
+		name    string
+		away    time.Duration
+		webhook error
+		told    bool
+	}{
+		{"within the hold", 2 * time.Second, nil, true},
+		{"resurrected", 9 * time.Second, nil, false},
+		// Nobody read the webhook, so this is the process that was here before.
+		{"webhook unreachable", 8500 * time.Millisecond, apps.ErrUnreachable, true},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				phone, _ := w.phone()
@@ -316,6 +322,7 @@ func TestReconnectedAppIsTold(t *testing.T) {
 				w.say(app, `{"type":"managed_stream_request"}`)
 				spec := w.streams.only(t)
 				w.say(phone, `{"type":"stream_status","streamId":"`+spec.StreamID+`","status":"streaming"}`)
+				w.hooks.onStart = func(context.Context, protocol.SessionRequest) error { return c.webhook }
 				app.Gone(w.ctx)
 				spec.Notify(MediaEvent{State: MediaLive})
 				time.Sleep(c.away)

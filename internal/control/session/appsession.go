@@ -126,6 +126,9 @@ func (s *Session) webhookDone(a *appSession, number int, err error) {
 	if s.apps[a.app.Package] != a || a.state != appRequested || number != a.webhooks {
 		return
 	}
+	if errors.Is(err, apps.ErrUnreachable) {
+		a.asked = false // nobody has read it: who comes now is the process that was here
+	}
 	switch {
 	case err == nil:
 		a.state = appConnecting
