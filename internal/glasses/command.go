@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"glimpse/internal/glasses/clip"
 	"glimpse/internal/glasses/source"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/rtmp"
+	"glimpse/internal/media/srt"
 )
 
 // Options are those of the command "glimpse glasses".
@@ -44,7 +46,7 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g, err := New(Config{
-		Server: o.Server, Token: o.Token, Source: film, Publish: PublishRTMP, Colour: IsTerminal(stdout),
+		Server: o.Server, Token: o.Token, Source: film, Publish: Publish, Colour: IsTerminal(stdout),
 	}, stdout, o.Logger)
 	if err != nil {
 		return err
@@ -84,6 +86,29 @@ func ReadLines(ctx context.Context, r io.Reader) <-chan string {
 		}
 	}()
 	return lines
+}
+
+// Publish publishes to an RTMP server or, by the URL's scheme, an SRT listener.
+// Connections of SRT are not made with dial: no network of ours can be taken from
+// them.
+func Publish(ctx context.Context, url string, tracks []*frame.Track, dial DialFunc) (Publisher, error) {
+	if strings.HasPrefix(url, "srt:") {
+		return publishSRT(ctx, url, tracks)
+	}
+	return PublishRTMP(ctx, url, tracks, dial)
+}
+
+// publishSRT publishes to any SRT listener.
+func publishSRT(ctx context.Context, url string, tracks []*frame.Track) (Publisher, error) {
+	c, err := srt.Dial(ctx, url, srt.Options{Tracks: tracks})
+	var refused *srt.RefusedError
+	if errors.As(err, &refused) || errors.Is(err, srt.ErrAddress) {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // PublishRTMP publishes to any RTMP server.

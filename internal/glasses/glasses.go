@@ -30,7 +30,7 @@ type Config struct {
 	Server  string       // of the cloud: http(s)://host:port or ws(s)://host:port
 	Token   string       // core token of the wearer
 	Source  *source.File // what the camera sees; stays the caller's
-	Publish PublishFunc  // how to publish by RTMP
+	Publish PublishFunc  // how to publish, by the URL's scheme
 	Model   string       // "" is "Mentra Live"
 	Apps    []string     // packages to start once the glasses are connected
 	Colour  bool         // of what the wearer sees: see IsTerminal

@@ -200,7 +200,7 @@ func TestSlowNetworkDropsPictures(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	for _, tc := range []struct{ name, url, want string }{
 		{"no URL", "", "missing URL: the start names none"},
-		{"SRT", "srt://host:4201?streamid=x", "unknown URL protocol: srt (these glasses publish by rtmp and rtmps)"},
+		{"WHIP", "https://host/whip/x", "unknown URL protocol: https (these glasses publish by rtmp, rtmps and srt)"},
 		{"broken", "rtmp://", "Invalid URL: not an address like rtmp://host/app/key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

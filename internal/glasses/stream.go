@@ -23,7 +23,7 @@ type Publisher interface {
 	Close() error
 }
 
-// PublishFunc connects to an RTMP URL and asks to publish the tracks there;
+// PublishFunc connects to an RTMP or SRT URL and asks to publish the tracks there;
 // connections are made with dial.
 type PublishFunc func(ctx context.Context, url string, tracks []*frame.Track, dial DialFunc) (Publisher, error)
 
@@ -58,8 +58,8 @@ func checkURL(target string) error {
 	if err != nil || u.Host == "" {
 		return errors.New("Invalid URL: not an address like rtmp://host/app/key")
 	}
-	if u.Scheme != "rtmp" && u.Scheme != "rtmps" {
-		return fmt.Errorf("unknown URL protocol: %s (these glasses publish by rtmp and rtmps)", u.Scheme)
+	if u.Scheme != "rtmp" && u.Scheme != "rtmps" && u.Scheme != "srt" {
+		return fmt.Errorf("unknown URL protocol: %s (these glasses publish by rtmp, rtmps and srt)", u.Scheme)
 	}
 	return nil
 }
