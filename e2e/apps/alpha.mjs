@@ -1,53 +1,20 @@
-// @mentra/sdk 3.0.0-alpha.4: AppServer, the compatible style.
+// @mentra/sdk 3.0.0-alpha.4: AppServer, the compatible style, with the new names
+// of the camera.
 import { listen } from './v3boot.mjs';
-import { attach, config, emit, heard, status } from './driver.mjs';
+import { makeApp } from './appserver.mjs';
+import { config, emit } from './driver.mjs';
 
 const { AppServer } = await import('sdk3');
 
-const adapter = {
-  subscribe(session) {
-    session.camera.onLocalLivestreamStatus(status('direct'));
-    session.camera.onLivestreamStatus(status('managed'));
-    session.events.onTranscription((t) => emit('transcription', { text: t.text, isFinal: t.isFinal }));
-    session.events.onButtonPress((b) => emit('button', { buttonId: b.buttonId, pressType: b.pressType }));
-    session.events.onError((e) => emit('error', { message: e.message }));
-  },
+const app = makeApp(AppServer, {
+  onDirect: (s, handler) => s.camera.onLocalLivestreamStatus(handler),
+  onManaged: (s, handler) => s.camera.onLivestreamStatus(handler),
   managed: (s, options) => s.camera.startLivestream(options),
   stopManaged: (s) => s.camera.stopLivestream(),
   direct: (s, url, options = {}) => s.camera.startLocalLivestream({ streamUrl: url, ...options }),
   stopDirect: (s) => s.camera.stopLocalLivestream(),
-  check: (s) => s.camera.checkExistingStream(),
-  text: (s, text) => s.layouts.showTextWall(text),
   isStreaming: (s) => s.camera.isCurrentlyStreaming() || s.camera.isLivestreamActive(),
-  url: (s) => s.camera.getCurrentStreamUrl() ?? null,
-  streamStatus: (s) => s.camera.getStreamStatus() ?? null,
-  storeAll: (s, data) => s.simpleStorage.setMultiple(data).then(() => s.simpleStorage.flush()),
-  stored: (s) => s.simpleStorage.getAllData(),
-  unstore: (s, key) => s.simpleStorage.delete(key),
-  unstoreAll: (s) => s.simpleStorage.clear(),
-  settings: (s) => s.settings.fetch(),
-  listen(s) {
-    s.events.onHeadPosition((e) => heard('head', e.position));
-    s.events.onTouchEvent('double_tap', (e) => heard('touch double_tap', e.gesture_name));
-    s.events.onTouchEvent((e) => heard('touch', e.gesture_name));
-    s.events.onPhoneNotifications((e) => heard('notification', e.content));
-    s.events.onGlassesBattery((e) => heard('battery', e.level));
-    s.location.subscribeToStream({ accuracy: 'realtime' }, (e) => heard('location', `${e.lat} ${e.lng}`));
-    s.device.state.wifiConnected.onChange((on) => heard('wifi', on));
-  },
-};
-
-class App extends AppServer {
-  async onSession(session, sessionId, userId) {
-    attach(session, adapter);
-    emit('session', { sessionId, userId, capabilities: session.capabilities ?? null });
-  }
-  async onStop(sessionId, userId, reason) {
-    emit('stop', { sessionId, userId, reason });
-  }
-}
-
-const app = new App(config);
+});
 await app.start();
 await listen(app, config.port);
 emit('ready');
