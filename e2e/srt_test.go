@@ -1,6 +1,10 @@
 package e2e
 
-import "testing"
+import (
+	"fmt"
+	"net"
+	"testing"
+)
 
 const withSRT = "srt: {addr: \"127.0.0.1:0\"}\n"
 
@@ -49,5 +53,40 @@ func TestSRT(t *testing.T) {
 			default:
 			}
 		}
+	}
+}
+
+// An app of the alpha SDK sends the glasses to a listener on its own network by
+// SRT, here ffmpeg, and stops them again.
+//
+// D3
+func TestDirectBySRT(t *testing.T) {
+	t.Parallel()
+	const user, pkg = "wearer@example.com", "com.example.local"
+	port, at := freePort(t), freePort(t)
+	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA, MICROPHONE")+"users:\n  - {id: "+user+"}\n")
+	sink := start(t, "ffmpeg listener", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
+		"-i", fmt.Sprintf("srt://127.0.0.1:%d?mode=listener", at), "-map", "0:v", "-map", "0:a", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-")
+	eventually(t, "ffmpeg listens", func() bool {
+		pc, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", at))
+		if err == nil {
+			pc.Close()
+		}
+		return err != nil
+	})
+	c.startGlasses(t, user)
+	a := startApp(t, "alpha", pkg, port)
+	c.startSession(a, user)
+	a.do(nil, "direct", fmt.Sprintf("srt://127.0.0.1:%d?streamid=my-stream", at))
+	a.status("active")
+	sink.waitLine(`^frame=[1-9]`, 0)
+	eventually(t, "many pictures", func() bool { return sink.lastFrame() > 60 })
+	a.mark()
+	a.do(nil, "stopDirect")
+	a.status("stopped")
+	select {
+	case <-sink.done:
+	case <-patienceOver():
+		t.Error("the glasses still publish after stop")
 	}
 }
