@@ -110,6 +110,17 @@ func (f *follower) look(st gosrt.Statistics) {
 	f.lost = st.Accumulated.PktSendDrop
 }
 
+// wants reports whether a frame is sent, and counts those that are not.
+func (f *follower) wants(one *frame.Frame) bool {
+	if f.behind.Swap(false) {
+		f.skip = true
+	}
+	if f.skip = f.skip && !one.Key; f.skip {
+		f.dropped++
+	}
+	return !f.skip
+}
+
 // follow writes all that is there at once, pictures with the sound that waited
 // for them.
 func (f *follower) follow(ctx context.Context, run *hub.Run, rd *hub.Reader) error {
@@ -126,11 +137,7 @@ func (f *follower) follow(ctx context.Context, run *hub.Run, rd *hub.Reader) err
 			return err
 		}
 		for _, one := range frames {
-			if f.behind.Swap(false) {
-				f.skip = true
-			}
-			if f.skip = f.skip && !one.Key; f.skip {
-				f.dropped++
+			if !f.wants(one) {
 				continue
 			}
 			if err := f.w.frame(one); err != nil {
