@@ -27,9 +27,9 @@ type Config struct {
 	DataDir         string   `yaml:"data_dir"`          // everything that must survive, made when missing
 	LogLevel        string   `yaml:"log_level"`         // debug, info, warn, error
 	HTTP            HTTP     `yaml:"http"`              // API, websockets, WHEP, HLS, pages
-	HTTPS           HTTPS    `yaml:"https"`             // not available in this version
+	HTTPS           HTTPS    `yaml:"https"`             // the same over TLS; off unless set
 	RTMP            Listener `yaml:"rtmp"`              // ingest and play
-	RTMPS           Listener `yaml:"rtmps"`             // not available in this version
+	RTMPS           Listener `yaml:"rtmps"`             // RTMP over TLS; off unless set
 	SRT             Listener `yaml:"srt"`               // ingest and play, UDP
 	WebRTC          WebRTC   `yaml:"webrtc"`            // media of WHEP
 	AdminToken      string   `yaml:"admin_token"`       // empty: a file in DataDir
@@ -46,7 +46,8 @@ type HTTP struct {
 	PublicURL string `yaml:"public_url"` // empty: the address on which the peer reached us
 }
 
-// HTTPS is a reserved listener; see Unavailable.
+// HTTPS is the listener of everything that speaks HTTP, over TLS with a
+// certificate of the server's own authority. Domain is reserved; see Unavailable.
 type HTTPS struct {
 	Addr   string `yaml:"addr"`
 	Domain string `yaml:"domain"`
@@ -204,18 +205,12 @@ func (c Config) Level() slog.Level {
 }
 
 // Unavailable lists the settings that are in the file, or in the environment,
-// for listeners that this version does not have, one sentence each. They are
+// for features that this version does not have, one sentence each. They are
 // fixed names of later versions, so a file that holds them must start; the
 // command prints the sentences, so that it does not lie either.
 func (c Config) Unavailable() []string {
-	var out []string
-	for _, l := range []struct{ key, addr, what string }{
-		{"https.addr", c.HTTPS.Addr, "HTTPS"},
-		{"rtmps.addr", c.RTMPS.Addr, "RTMPS"},
-	} {
-		if strings.TrimSpace(l.addr) != "" {
-			out = append(out, fmt.Sprintf("%s is set, but %s is not available in this version", l.key, l.what))
-		}
+	if strings.TrimSpace(c.HTTPS.Domain) != "" {
+		return []string{"https.domain is set, but certificates of a public authority are not available in this version"}
 	}
-	return out
+	return nil
 }

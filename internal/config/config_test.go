@@ -116,10 +116,11 @@ func TestDocumentedFile(t *testing.T) {
 	if cfg.Users[0].ID != "me@example.com" {
 		t.Errorf("user %q, want lower case", cfg.Users[0].ID)
 	}
-	want := []string{
-		"https.addr is set, but HTTPS is not available in this version",
-		"rtmps.addr is set, but RTMPS is not available in this version",
+	if notes := cfg.Unavailable(); len(notes) != 0 {
+		t.Error(notes)
 	}
+	cfg.HTTPS.Domain = "cloud.example.com"
+	want := []string{"https.domain is set, but certificates of a public authority are not available in this version"}
 	if diff := cmp.Diff(want, cfg.Unavailable()); diff != "" {
 		t.Error(diff)
 	}

@@ -90,6 +90,7 @@ func (s *Server) greet(out io.Writer) {
 	} else {
 		line("WebRTC", "off")
 	}
+	s.greetTLS(line)
 	line("Data", s.cfg.DataDir)
 	for _, n := range info.Notices {
 		line("Note", n)

@@ -29,6 +29,9 @@ func (s *Server) buildHTTP(context.Context) error {
 	if s.media.webrtc != nil {
 		s.media.webrtc.Register(mux)
 	}
+	if s.tls.authority != nil {
+		mux.HandleFunc("GET /ca.pem", s.tls.serveRoot)
+	}
 	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)

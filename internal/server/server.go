@@ -55,6 +55,7 @@ type Server struct {
 	adminToken string
 	losses     []store.Loss // of the store, found at the start
 	listener   net.Listener
+	tls        secure
 	handler    http.Handler
 	draining   atomic.Bool
 	reloading  Reloading // zero: never
@@ -197,6 +198,9 @@ func (s *Server) listen(context.Context) error {
 			return busy("rtmp.addr", err)
 		}
 	}
+	if err = s.listenTLS(); err != nil {
+		return err
+	}
 	if s.cfg.SRT.Addr != "" {
 		if s.media.srt, err = srt.New(srt.Config{Addr: s.cfg.SRT.Addr}, s.media.hub, s.log); err != nil {
 			return busy("srt.addr", err)
@@ -230,10 +234,13 @@ const drainTime = 3 * time.Second
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	media, stopMedia := context.WithCancel(context.Background())
 	defer stopMedia()
-	running := make(chan error, 4) // how each part ended
+	running := make(chan error, 6) // how each part ended
 	var players, pages sync.WaitGroup
 	if s.media.rtmp != nil {
 		players.Go(func() { running <- s.media.rtmp.Run(media) })
+	}
+	if s.tls.rtmp != nil {
+		players.Go(func() { running <- s.tls.rtmp.Run(media) })
 	}
 	if s.media.srt != nil {
 		players.Go(func() { running <- s.media.srt.Run(media) })
@@ -242,7 +249,11 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 		players.Go(func() { running <- s.media.webrtc.Run(media) })
 	}
 	front := newFront(s.handler)
+	front.http.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // failed handshakes of strangers
 	pages.Go(func() { running <- front.serve(s.listener) })
+	if s.tls.listener != nil {
+		pages.Go(func() { running <- front.serve(s.tls.listener) })
+	}
 	s.greet(out)
 	var err error
 	for serving := true; serving; {
@@ -283,6 +294,9 @@ func (s *Server) close() {
 	c, m := &s.control, &s.media
 	if s.listener != nil {
 		_ = s.listener.Close()
+	}
+	if s.tls.listener != nil {
+		_ = s.tls.listener.Close()
 	}
 	if c.sessions != nil {
 		c.sessions.Close()
