@@ -200,7 +200,9 @@ func TestMPDPlays(t *testing.T) {
 	}
 	srv := httptest.NewServer(w.serve)
 	defer srv.Close()
-	out, err := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-v", "warning", "-i", srv.URL+"/live/p/"+Name, "-t", "4",
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ffmpeg", "-hide_banner", "-nostdin", "-v", "warning", "-i", srv.URL+"/live/p/"+Name, "-t", "4",
 		"-map", "0:v", "-map", "0:a", "-f", "null", "-progress", "pipe:1", "-").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "progress=end") || strings.Contains(string(out), "frame=0\nfps") {
 		t.Errorf("ffmpeg: %v\n%s", err, out)
