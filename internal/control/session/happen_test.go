@@ -272,6 +272,7 @@ func (h *history) reboot(kill bool) {
 	}
 	h.phone = nil
 	h.late, h.oldPhones = nil, nil
+	h.ingest = nil // the old process's media plane has died with it
 	h.mu.Lock()
 	h.asked = nil
 	h.mu.Unlock()
