@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -40,6 +41,22 @@ func publishTo(t *testing.T, format, url string, more ...string) *process {
 	return start(t, "ffmpeg publisher", nil, argv...)
 }
 
+// readWithFFmpeg runs ffmpeg to its end and returns all that it said. ffmpeg
+// 5.1's HLS reader crashes now and then in the first moments of a stream (about
+// once in a hundred starts, not reproduced under a debugger); a run that died by
+// a signal is no answer and is made once more. Every other failure stands.
+func readWithFFmpeg(t *testing.T, args ...string) ([]byte, error) {
+	t.Helper()
+	for again := false; ; again = true {
+		out, err := exec.Command("ffmpeg", append([]string{"-hide_banner", "-nostdin"}, args...)...).CombinedOutput()
+		var exit *exec.ExitError
+		if again || !errors.As(err, &exit) || exit.ExitCode() != -1 {
+			return out, err
+		}
+		t.Logf("ffmpeg died: %v; once more", err)
+	}
+}
+
 var (
 	frameCount = regexp.MustCompile(`frame=\s*(\d+)`)
 	meanVolume = regexp.MustCompile(`mean_volume: (-?[\d.]+) dB`)
@@ -49,9 +66,8 @@ var (
 // came and how loud the sound is (dB; -91 is silence).
 func watch(t *testing.T, url string, seconds int) (pictures int, volume float64) {
 	t.Helper()
-	cmd := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "info", "-stats", "-rw_timeout", "20000000",
+	out, err := readWithFFmpeg(t, "-loglevel", "info", "-stats", "-rw_timeout", "20000000",
 		"-i", url, "-t", strconv.Itoa(seconds), "-map", "0:v:0", "-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-")
-	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("ffmpeg cannot read %s: %v\n%s", url, err, out)
 	}

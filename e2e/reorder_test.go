@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"math"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,8 +28,8 @@ func publishFlashes(t *testing.T, url, bframes string) *process {
 // in milliseconds (median), on the time line of ffmpeg's demuxer.
 func lag(t *testing.T, url string) float64 {
 	t.Helper()
-	out, err := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-rw_timeout", "20000000", "-i", url, "-t", "7",
-		"-vf", "blackdetect=d=0.3:pix_th=0.5", "-af", "silencedetect=noise=-30dB:d=0.3", "-f", "null", "-").CombinedOutput()
+	out, err := readWithFFmpeg(t, "-nostats", "-rw_timeout", "20000000", "-i", url, "-t", "7",
+		"-vf", "blackdetect=d=0.3:pix_th=0.5", "-af", "silencedetect=noise=-30dB:d=0.3", "-f", "null", "-")
 	if err != nil {
 		t.Fatalf("ffmpeg cannot read %s: %v\n%s", url, err, out)
 	}
