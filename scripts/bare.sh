@@ -29,7 +29,7 @@ inside 'set -m; make demo </dev/null >/tmp/demo.log 2>&1 & pid=$!
 	for i in $(seq 600); do grep -q "Watch it live" /tmp/demo.log && break; sleep 1; done
 	grep "Watch it live" /tmp/demo.log || { cat /tmp/demo.log; exit 1; }
 	sleep 5; kill -INT -- -$pid; wait $pid || true
-	! pgrep -f "glimpse demo" && ! ls -d /tmp/glimpse-demo-* 2>/dev/null'
+	! grep -las "[e]xe/glimpse" /proc/[0-9]*/cmdline && ! ls -d /tmp/glimpse-demo-* 2>/dev/null'
 echo "bare: make test"
 inside 'make test'
 echo "bare: both commands work"
