@@ -38,7 +38,7 @@ func launch(ctx context.Context, binary string) (*server, error) {
 	}
 	s := &server{dir: dir}
 	path := filepath.Join(dir, "glimpse.yaml")
-	yaml := fmt.Sprintf("data_dir: %s\nlog_level: warn\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\nsrt: {addr: \"\"}\nwebrtc: {addr: \"127.0.0.1:0\"}\n"+
+	yaml := fmt.Sprintf("data_dir: %s\nlog_level: warn\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\nsrt: {addr: \"\"}\nhttps: {addr: \"\"}\nrtmps: {addr: \"\"}\nwebrtc: {addr: \"127.0.0.1:0\"}\n"+
 		"core_token_secret: %s\noutbound: {allow_private: true}\n",
 		filepath.Join(dir, "data"), adminToken, coreSecret)
 	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {

@@ -195,20 +195,23 @@ type cloud struct {
 	token  string // the operator's
 }
 
-// startCloud runs `glimpse serve` with more lines of configuration.
-func startCloud(t *testing.T, more string) *cloud {
+// startCloud runs `glimpse serve` with more lines of configuration and of
+// environment.
+func startCloud(t *testing.T, more string, env ...string) *cloud {
 	t.Helper()
 	c := &cloud{dir: t.TempDir(), token: "operator-token-for-tests"}
 	c.config = filepath.Join(c.dir, "glimpse.yaml")
 	yaml := fmt.Sprintf("data_dir: %s\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\n"+
 		"webrtc: {addr: \"127.0.0.1:0\"}\n%s", filepath.Join(c.dir, "data"), c.token, more)
-	if !strings.Contains(more, "srt:") {
-		yaml += "srt: {addr: \"\"}\n"
+	for _, key := range []string{"srt", "https", "rtmps"} { // off unless the test asks for it
+		if !strings.Contains("\n"+more, "\n"+key+":") {
+			yaml += key + ": {addr: \"\"}\n"
+		}
 	}
 	if err := os.WriteFile(c.config, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.process = start(t, "glimpse serve", nil, binary, "serve", "--config", c.config)
+	c.process = start(t, "glimpse serve", env, binary, "serve", "--config", c.config)
 	m, _ := c.waitLine(`(http://127\.0\.0\.1:\d+)`, 0)
 	c.url = m[1]
 	m, _ = c.waitLine(`(rtmp://127\.0\.0\.1:\d+)`, 0)

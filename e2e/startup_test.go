@@ -88,7 +88,7 @@ var coreToken = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]+\n$`)
 // first start and beside it, and both work.
 func TestUserToken(t *testing.T) {
 	t.Parallel()
-	path := configFile(t, "http: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"\"}\nsrt: {addr: \"\"}\nwebrtc: {addr: \"\"}\n")
+	path := configFile(t, "http: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"\"}\nhttps: {addr: \"\"}\nrtmps: {addr: \"\"}\nsrt: {addr: \"\"}\nwebrtc: {addr: \"\"}\n")
 	token := func() string {
 		code, stdout, stderr := ended(t, "user", "token", "Me@Example.com", "--config", path)
 		if code != 0 || !coreToken.MatchString(stdout) || stderr != "" {
@@ -123,9 +123,10 @@ func TestPortsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer udp.Close()
-	for setting, taken := range map[string]net.Addr{"http": tcp.Addr(), "rtmp": tcp.Addr(), "srt": udp.LocalAddr(), "webrtc": udp.LocalAddr()} {
+	for setting, taken := range map[string]net.Addr{"http": tcp.Addr(), "rtmp": tcp.Addr(),
+		"https": tcp.Addr(), "rtmps": tcp.Addr(), "srt": udp.LocalAddr(), "webrtc": udp.LocalAddr()} {
 		yaml := ""
-		for _, key := range []string{"http", "rtmp", "srt", "webrtc"} {
+		for _, key := range []string{"http", "https", "rtmp", "rtmps", "srt", "webrtc"} {
 			addr := "127.0.0.1:0"
 			if key == setting {
 				addr = taken.String()

@@ -39,7 +39,7 @@ func startCloud(ctx context.Context, w demo.Wanted, log *slog.Logger) (*demo.Clo
 	cfg := config.Default()
 	cfg.DataDir = w.DataDir
 	cfg.HTTP.Addr, cfg.RTMP.Addr, cfg.WebRTC.Addr = w.HTTPAddr, w.RTMPAddr, w.WebRTCAddr
-	cfg.SRT.Addr = ""
+	cfg.HTTPS.Addr, cfg.RTMPS.Addr, cfg.SRT.Addr = "", "", ""
 	cfg.Apps = []config.App{{Package: w.Package, APIKey: w.APIKey, URL: w.AppURL, Permissions: w.Permissions}}
 	cfg.Users = []config.User{{ID: w.User}}
 	s, err := server.New(ctx, cfg, log)

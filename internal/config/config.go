@@ -14,7 +14,6 @@ import (
 	"os"
 	"reflect"
 	"regexp"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -27,9 +26,9 @@ type Config struct {
 	DataDir         string   `yaml:"data_dir"`          // everything that must survive, made when missing
 	LogLevel        string   `yaml:"log_level"`         // debug, info, warn, error
 	HTTP            HTTP     `yaml:"http"`              // API, websockets, WHEP, HLS, pages
-	HTTPS           HTTPS    `yaml:"https"`             // the same over TLS; off unless set
+	HTTPS           HTTPS    `yaml:"https"`             // the same over TLS
 	RTMP            Listener `yaml:"rtmp"`              // ingest and play
-	RTMPS           Listener `yaml:"rtmps"`             // RTMP over TLS; off unless set
+	RTMPS           Listener `yaml:"rtmps"`             // RTMP over TLS
 	SRT             Listener `yaml:"srt"`               // ingest and play, UDP
 	WebRTC          WebRTC   `yaml:"webrtc"`            // media of WHEP
 	AdminToken      string   `yaml:"admin_token"`       // empty: a file in DataDir
@@ -46,11 +45,11 @@ type HTTP struct {
 	PublicURL string `yaml:"public_url"` // empty: the address on which the peer reached us
 }
 
-// HTTPS is the listener of everything that speaks HTTP, over TLS with a
-// certificate of the server's own authority. Domain is reserved; see Unavailable.
+// HTTPS is the listener of everything that speaks HTTP, over TLS with HTTP/2.
 type HTTPS struct {
-	Addr   string `yaml:"addr"`
-	Domain string `yaml:"domain"`
+	Addr      string `yaml:"addr"`
+	Domain    string `yaml:"domain"`    // its certificate comes from a public authority; empty: our own for every name
+	Directory string `yaml:"directory"` // ACME directory of that authority; empty: Let's Encrypt
 }
 
 // Listener is a listener with nothing but an address.
@@ -96,7 +95,9 @@ func Default() Config {
 		DataDir:  "./glimpse-data",
 		LogLevel: "info",
 		HTTP:     HTTP{Addr: ":8002"},
+		HTTPS:    HTTPS{Addr: ":8443"},
 		RTMP:     Listener{Addr: ":1935"},
+		RTMPS:    Listener{Addr: ":1936"},
 		SRT:      Listener{Addr: ":4201"},
 		WebRTC:   WebRTC{Addr: ":8189", Hosts: []string{}},
 		Apps:     []App{},
@@ -202,15 +203,4 @@ func (c Config) Level() slog.Level {
 		return slog.LevelInfo
 	}
 	return level
-}
-
-// Unavailable lists the settings that are in the file, or in the environment,
-// for features that this version does not have, one sentence each. They are
-// fixed names of later versions, so a file that holds them must start; the
-// command prints the sentences, so that it does not lie either.
-func (c Config) Unavailable() []string {
-	if strings.TrimSpace(c.HTTPS.Domain) != "" {
-		return []string{"https.domain is set, but certificates of a public authority are not available in this version"}
-	}
-	return nil
 }

@@ -19,9 +19,6 @@ func TestDefaultIsValid(t *testing.T) {
 	if err := Default().Validate(); err != nil {
 		t.Error(err)
 	}
-	if notes := Default().Unavailable(); len(notes) != 0 {
-		t.Errorf("the default asks for %v", notes)
-	}
 }
 
 func TestExampleEqualsDefaults(t *testing.T) {
@@ -116,14 +113,6 @@ func TestDocumentedFile(t *testing.T) {
 	if cfg.Users[0].ID != "me@example.com" {
 		t.Errorf("user %q, want lower case", cfg.Users[0].ID)
 	}
-	if notes := cfg.Unavailable(); len(notes) != 0 {
-		t.Error(notes)
-	}
-	cfg.HTTPS.Domain = "cloud.example.com"
-	want := []string{"https.domain is set, but certificates of a public authority are not available in this version"}
-	if diff := cmp.Diff(want, cfg.Unavailable()); diff != "" {
-		t.Error(diff)
-	}
 }
 
 func TestParseKeepsWhatIsNotMentioned(t *testing.T) {
@@ -195,7 +184,7 @@ streams:
 func TestEnvironment(t *testing.T) {
 	cfg, err := Load("", []string{
 		"GLIMPSE_DATA_DIR=/data", "GLIMPSE_LOG_LEVEL=debug", "GLIMPSE_HTTP_ADDR=127.0.0.1:0",
-		"GLIMPSE_HTTP_PUBLIC_URL=https://x.test", "GLIMPSE_HTTPS_ADDR=:1", "GLIMPSE_HTTPS_DOMAIN=x.test", "GLIMPSE_RTMP_ADDR=",
+		"GLIMPSE_HTTP_PUBLIC_URL=https://x.test", "GLIMPSE_HTTPS_ADDR=:1", "GLIMPSE_HTTPS_DOMAIN=x.test", "GLIMPSE_HTTPS_DIRECTORY=https://ca.test/dir", "GLIMPSE_RTMP_ADDR=",
 		"GLIMPSE_RTMPS_ADDR=:2", "GLIMPSE_SRT_ADDR=:3", "GLIMPSE_WEBRTC_ADDR=:4", "GLIMPSE_WEBRTC_HOSTS=10.0.0.1, x.test",
 		"GLIMPSE_ADMIN_TOKEN=0123456789abcdef", "GLIMPSE_CORE_TOKEN_SECRET=fedcba9876543210",
 		`GLIMPSE_APPS=[{"package":"a","api_key":"12345678","url":"http://x.test","permissions":["CAMERA"]}]`,
@@ -206,7 +195,7 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{"127.0.0.1:0", "https://x.test"}, HTTPS: HTTPS{":1", "x.test"},
+		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{"127.0.0.1:0", "https://x.test"}, HTTPS: HTTPS{":1", "x.test", "https://ca.test/dir"},
 		RTMPS: Listener{":2"}, SRT: Listener{":3"}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
 		AdminToken: "0123456789abcdef", CoreTokenSecret: "fedcba9876543210",
 		Apps:  []App{{"a", "12345678", "http://x.test", []string{"CAMERA"}}},
@@ -274,6 +263,11 @@ func TestValidate(t *testing.T) {
 		"public url":           {func(c *Config) { c.HTTP.PublicURL = "https://x.test:8443/" }, nil},
 		"public url with path": {func(c *Config) { c.HTTP.PublicURL = "https://x.test/a" }, []string{"http.public_url"}},
 		"public url, scheme":   {func(c *Config) { c.HTTP.PublicURL = "x.test" }, []string{"http.public_url"}},
+		"domain":               {func(c *Config) { c.HTTPS.Domain = "cloud.x.test" }, nil},
+		"domain is a URL":      {func(c *Config) { c.HTTPS.Domain = "https://x.test" }, []string{"https.domain"}},
+		"domain without dot":   {func(c *Config) { c.HTTPS.Domain = "localhost" }, []string{"https.domain"}},
+		"directory alone":      {func(c *Config) { c.HTTPS.Directory = "https://ca.test/dir" }, []string{"https.directory: needs https.domain"}},
+		"directory by HTTP":    {func(c *Config) { c.HTTPS = HTTPS{"", "x.test", "http://ca.test"} }, []string{"https.directory"}},
 		"host with port":       {func(c *Config) { c.WebRTC.Hosts = []string{"x.test", "1.2.3.4:5"} }, []string{"webrtc.hosts[1]"}},
 		"short secrets":        {func(c *Config) { c.AdminToken, c.CoreTokenSecret = "a", "b" }, []string{"admin_token", "core_token_secret"}},
 		"good app":             {func(c *Config) { c.Apps = []App{app} }, nil},

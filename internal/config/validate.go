@@ -33,6 +33,7 @@ func (c Config) Validate() error {
 		f.check(key, checkAddr(addr))
 	}
 	f.check("http.public_url", checkPublicURL(c.HTTP.PublicURL))
+	c.HTTPS.validate(&f)
 	for i, host := range c.WebRTC.Hosts {
 		if _, err := netip.ParseAddr(host); err != nil && !hostPattern.MatchString(host) {
 			f.add(fmt.Sprintf("webrtc.hosts[%d]", i), "must be an address or a host name, without a port")
@@ -118,6 +119,21 @@ func checkAddr(addr string) error {
 		return errors.New("has no valid host")
 	}
 	return nil
+}
+
+func (h HTTPS) validate(f *faults) {
+	if h.Domain != "" && (!hostPattern.MatchString(h.Domain) || !strings.Contains(h.Domain, ".")) {
+		f.add("https.domain", "must be a DNS name like cloud.example.com, without scheme and port, or empty")
+	}
+	if h.Directory == "" {
+		return
+	}
+	if u, err := url.Parse(h.Directory); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+		f.add("https.directory", "must be the https address of an ACME directory, or empty for Let's Encrypt")
+	}
+	if h.Domain == "" {
+		f.add("https.directory", "needs https.domain: a certificate is asked for one name")
+	}
 }
 
 func checkPublicURL(text string) error {

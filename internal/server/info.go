@@ -18,7 +18,10 @@ func (s *Server) Info() api.Info {
 		info.HTTP.Addr = s.listener.Addr().String()
 	}
 	const off = "switched off: its address is empty"
-	info.RTMP.Why, info.SRT.Why, info.WebRTC.Why = off, off, off
+	info.HTTPS.Why, info.RTMP.Why, info.SRT.Why, info.WebRTC.Why = off, off, off, off
+	if s.tls.listener != nil {
+		info.HTTPS = api.Listener{Addr: s.tls.listener.Addr().String()}
+	}
 	if s.media.rtmp != nil {
 		info.RTMP = api.Listener{Addr: s.media.rtmp.Addr().String()}
 	}
@@ -36,7 +39,7 @@ func (s *Server) Ready() bool { return !s.draining.Load() }
 
 // notices say what is off or missing, and why.
 func (s *Server) notices() []string {
-	notices := s.cfg.Unavailable()
+	var notices []string
 	if err := s.media.transcode.Available(); err != nil {
 		notices = append(notices, "No sound in WebRTC and no thumbnails: "+err.Error()+".")
 	}
@@ -56,14 +59,32 @@ func (s *Server) URL() string {
 	if s.cfg.HTTP.PublicURL != "" {
 		return strings.TrimSuffix(s.cfg.HTTP.PublicURL, "/")
 	}
-	hostname, port, err := net.SplitHostPort(s.listener.Addr().String())
+	return "http://" + local(s.listener.Addr())
+}
+
+// secureURL is where this machine reaches the HTTPS listener, which is on.
+func (s *Server) secureURL() string {
+	at := local(s.tls.listener.Addr())
+	if s.cfg.HTTPS.Domain == "" {
+		return "https://" + at
+	}
+	_, port, err := net.SplitHostPort(at)
+	if err != nil || port == "443" {
+		return "https://" + s.cfg.HTTPS.Domain
+	}
+	return "https://" + net.JoinHostPort(s.cfg.HTTPS.Domain, port)
+}
+
+// local is a listener's address with localhost for every address.
+func local(addr net.Addr) string {
+	hostname, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return "http://" + s.listener.Addr().String()
+		return addr.String()
 	}
 	if ip := net.ParseIP(hostname); ip == nil || ip.IsUnspecified() {
 		hostname = "localhost"
 	}
-	return "http://" + net.JoinHostPort(hostname, port)
+	return net.JoinHostPort(hostname, port)
 }
 
 // greet prints where everything is.

@@ -42,6 +42,7 @@ func testConfig(t *testing.T) config.Config {
 	cfg.DataDir = t.TempDir()
 	cfg.HTTP.Addr, cfg.RTMP.Addr, cfg.WebRTC.Addr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.SRT.Addr = "127.0.0.1:0"
+	cfg.HTTPS.Addr, cfg.RTMPS.Addr = "127.0.0.1:0", "127.0.0.1:0"
 	return cfg
 }
 

@@ -35,7 +35,10 @@ func (s *Server) buildHTTP(context.Context) error {
 	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
-	checked := api.Hosts(api.Headers(s.unlessDraining(mux)), s.cfg.HTTP.PublicURL, s.cfg.WebRTC.Hosts)
+	checked := api.Hosts(api.Headers(s.unlessDraining(mux)), s.cfg.HTTP.PublicURL, s.candidates())
+	if s.tls.public != nil {
+		checked = s.tls.public.Challenges(checked)
+	}
 	s.handler = recovered(checked, panics, s.log)
 	return nil
 }

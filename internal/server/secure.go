@@ -15,8 +15,9 @@ import (
 // secure is what listens over TLS; all of it is nil when both are off.
 type secure struct {
 	authority *tlsca.Authority
-	listener  net.Listener // HTTPS; nil when off
-	rtmp      *rtmp.Server // RTMPS; nil when off
+	public    *tlsca.Public // certificates of https.domain; nil without one
+	listener  net.Listener  // HTTPS; nil when off
+	rtmp      *rtmp.Server  // RTMPS; nil when off
 }
 
 // listenTLS opens the listeners over TLS. The authority is made, and its file
@@ -34,15 +35,23 @@ func (s *Server) listenTLS() error {
 	if err != nil {
 		return err
 	}
+	config := s.tls.authority.TLS
+	if domain := s.cfg.HTTPS.Domain; domain != "" {
+		s.tls.public = tlsca.NewPublic(tlsca.PublicConfig{
+			Domain: domain, Directory: s.cfg.HTTPS.Directory, Dir: filepath.Join(s.cfg.DataDir, "tls", "public"),
+			Own: s.tls.authority, Log: s.log,
+		})
+		config = s.tls.public.TLS
+	}
 	if s.cfg.HTTPS.Addr != "" {
 		l, err := net.Listen("tcp", s.cfg.HTTPS.Addr)
 		if err != nil {
 			return busy("https.addr", err)
 		}
-		s.tls.listener = tls.NewListener(l, s.tls.authority.TLS("h2", "http/1.1"))
+		s.tls.listener = tls.NewListener(l, config("h2", "http/1.1"))
 	}
 	if s.cfg.RTMPS.Addr != "" {
-		cfg := rtmp.Config{Addr: s.cfg.RTMPS.Addr, TLS: s.tls.authority.TLS()}
+		cfg := rtmp.Config{Addr: s.cfg.RTMPS.Addr, TLS: config()}
 		if s.tls.rtmp, err = rtmp.New(cfg, s.media.hub, s.log); err != nil {
 			return busy("rtmps.addr", err)
 		}
@@ -62,7 +71,7 @@ func (s *Server) greetTLS(line func(name, value string)) {
 		return
 	}
 	if s.tls.listener != nil {
-		line("HTTPS", s.tls.listener.Addr().String())
+		line("HTTPS", s.secureURL())
 	}
 	if s.tls.rtmp != nil {
 		line("RTMPS", s.tls.rtmp.Addr().String())

@@ -22,7 +22,6 @@ import (
 func TestTLS(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.Streams = []config.Stream{{Name: "secure", IngestKey: "secure-key-1", PlaybackID: "secure-play-1"}}
-	cfg.HTTPS.Addr, cfg.RTMPS.Addr = "127.0.0.1:0", "127.0.0.1:0"
 	s, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -60,11 +60,14 @@ func (s *Server) endpoints(base string) api.Endpoints {
 	return s.Info().Endpoints(base)
 }
 
-// candidates are the configured hosts and the public address's.
+// candidates are the configured hosts, the public address's and the domain.
 func (s *Server) candidates() []string {
 	hosts := slices.Clone(s.cfg.WebRTC.Hosts)
 	if u, err := url.Parse(s.cfg.HTTP.PublicURL); err == nil && u.Hostname() != "" {
 		hosts = append(hosts, u.Hostname())
+	}
+	if s.cfg.HTTPS.Domain != "" {
+		hosts = append(hosts, s.cfg.HTTPS.Domain)
 	}
 	return hosts
 }

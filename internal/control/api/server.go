@@ -15,6 +15,7 @@ type Info struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started_at"`
 	HTTP    Listener  `json:"http"`
+	HTTPS   Listener  `json:"https"`
 	RTMP    Listener  `json:"rtmp"`
 	SRT     Listener  `json:"srt"`
 	WebRTC  Listener  `json:"webrtc"`
