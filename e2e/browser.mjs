@@ -8,7 +8,8 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
   headless: true,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+    ...(process.env.TRUSTED_KEYS ? ['--ignore-certificate-errors-spki-list=' + process.env.TRUSTED_KEYS] : [])],
 });
 
 const pages = new Map();

@@ -14,7 +14,9 @@ type browser struct {
 	next int
 }
 
-func startBrowser(t *testing.T) *browser {
+// startBrowser runs Chromium; trusted is the public key of an authority that it
+// trusts besides the usual ones, as Chromium's own flag wants it.
+func startBrowser(t *testing.T, trusted ...string) *browser {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -26,7 +28,7 @@ func startBrowser(t *testing.T) *browser {
 	if path == "" {
 		path = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 	}
-	b := &browser{process: start(t, "chromium", []string{"CHROMIUM=" + path}, node(t), "browser.mjs")}
+	b := &browser{process: start(t, "chromium", []string{"CHROMIUM=" + path, "TRUSTED_KEYS=" + strings.Join(trusted, ",")}, node(t), "browser.mjs")}
 	b.waitLine(`"ready"`, 0)
 	return b
 }

@@ -4,8 +4,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -18,6 +20,46 @@ import (
 	"testing"
 	"time"
 )
+
+// A browser that trusts the printed authority, and nothing else, watches over
+// HTTPS: the page is a secure context, everything comes by HTTP/2, and both ways
+// to watch work.
+func TestPlayerPageByHTTPS(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "https: {addr: \"127.0.0.1:0\"}\n")
+	m, _ := c.waitLine(`(https://127\.0\.0\.1:\d+)`, 0)
+	fingerprint, _ := c.waitLine(`/ca\.pem +\(SHA-256 ([0-9A-F:]+)\)`, 0)
+	block, _ := pem.Decode(fetchOK(t, c.url+"/ca.pem"))
+	if block == nil {
+		t.Fatal("ca.pem is not PEM")
+	}
+	if sum := sha256.Sum256(block.Bytes); strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":") != fingerprint[1] {
+		t.Errorf("the start prints %s, ca.pem is another certificate", fingerprint[1])
+	}
+	root, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(root.RawSubjectPublicKeyInfo)
+	b := startBrowser(t, base64.StdEncoding.EncodeToString(key[:]))
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	page := strings.Replace(s.Play["page"], c.url, m[1], 1)
+	for protocol, query := range map[string]string{"webrtc": "", "hls": "?protocol=hls"} {
+		b.do(nil, "open", protocol, page+query)
+		b.waitPlayer(protocol, "glimpse.state === 'live' && glimpse.protocol === '"+protocol+"'")
+		b.do(nil, "click", protocol, "text=/sound on/i")
+		b.wantPlaying(protocol)
+		b.wantNoFaults(protocol)
+		var came string
+		b.do(&came, "eval", protocol, `isSecureContext + ' by ' +
+			[...new Set(performance.getEntriesByType('resource').map((e) => e.nextHopProtocol).filter(Boolean))].join()`)
+		if came != "true by h2" {
+			t.Errorf("%s: secure context %s, want everything by HTTP/2", protocol, came)
+		}
+		b.do(nil, "close", protocol)
+	}
+}
 
 // A domain's certificate comes from an authority that speaks ACME (Pebble, the
 // test server of Let's Encrypt, stands in for theirs), serves HTTPS and RTMPS,
