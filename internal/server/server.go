@@ -302,6 +302,12 @@ func (s *Server) close() {
 		c.sessions.Close()
 		c.gateway.Close()
 	}
+	if m.rtmp != nil {
+		m.rtmp.Close()
+	}
+	if s.tls.rtmp != nil {
+		s.tls.rtmp.Close()
+	}
 	if m.srt != nil {
 		m.srt.Close()
 	}

@@ -12,6 +12,7 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve/servetest"
 )
 
 // benchFrames are a picture of 10 kB, as 720p30 at 2.5 Mb/s has it, and the
@@ -58,7 +59,7 @@ func BenchmarkWriter(b *testing.B) {
 	w := newMediaWriter(conn, 1, time.Second)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := errors.Join(w.frame(sound), w.frame(picture), w.flush()); err != nil {
+		if err := errors.Join(w.Frame(sound), w.Frame(picture), w.Flush()); err != nil {
 			b.Fatal(err)
 		}
 		picture.DTS += 33 * time.Millisecond
@@ -79,12 +80,12 @@ func BenchmarkFanOut(b *testing.B) {
 
 func fanOut(b *testing.B, players int) {
 	r := newRig(b, Config{})
-	s, err := r.hub.Open(hub.Spec{ID: "one", IngestKey: "one-key", PlaybackID: "one-play"})
+	s, err := r.Hub.Open(hub.Spec{ID: "one", IngestKey: "one-key", PlaybackID: "one-play"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	picture, _ := benchFrames(b)
-	p, err := r.hub.Publish("one-key", hub.PublisherInfo{Protocol: "test"})
+	p, err := r.Hub.Publish("one-key", hub.PublisherInfo{Protocol: "test"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func fanOut(b *testing.B, players int) {
 	if err := p.SetTrack(picture.Track); err != nil {
 		b.Fatal(err)
 	}
-	put(b, p, key(picture))
+	servetest.Put(b, p, key(picture))
 	got := make(chan error, players)
 	for range players {
 		c, err := r.join("one-play")
@@ -112,7 +113,7 @@ func fanOut(b *testing.B, players int) {
 	for b.Loop() {
 		picture.DTS += time.Millisecond // stays below the extended timestamps
 		picture.PTS = picture.DTS
-		put(b, p, picture)
+		servetest.Put(b, p, picture)
 		for range players {
 			if err := <-got; err != nil {
 				b.Fatal(err)
@@ -142,7 +143,7 @@ func key(f *frame.Frame) *frame.Frame {
 // the publisher's writing included.
 func BenchmarkIngest(b *testing.B) {
 	r := newRig(b, Config{})
-	s, err := r.hub.Open(hub.Spec{ID: "one", IngestKey: "one-key", PlaybackID: "one-play"})
+	s, err := r.Hub.Open(hub.Spec{ID: "one", IngestKey: "one-key", PlaybackID: "one-play"})
 	if err != nil {
 		b.Fatal(err)
 	}

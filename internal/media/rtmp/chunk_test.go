@@ -264,9 +264,9 @@ func FuzzAMF(f *testing.F) {
 			t.Fatalf("%d values passed", n)
 		}
 		var d demuxer
-		d.out = &collector{}
+		d.Out = &collector{}
 		d.metadata(in)
-		_ = d.command(in)
+		_ = goodbye(message{kind: typeCommand, body: in})
 	})
 }
 
@@ -310,12 +310,12 @@ func TestExtendedTimestamps(t *testing.T) {
 				g := *f
 				g.DTS += time.Duration(i) * time.Second
 				want = append(want, uint32((g.DTS+time.Duration(at)*time.Millisecond).Round(time.Millisecond)/time.Millisecond))
-				if err := w.frame(&g); err != nil {
+				if err := w.Frame(&g); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		if err := w.flush(); err != nil {
+		if err := w.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		bc := bytecounter.NewReadWriter(struct {

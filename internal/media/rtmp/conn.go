@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -17,6 +16,9 @@ import (
 	"github.com/bluenviron/gortmplib"
 	"github.com/bluenviron/gortmplib/pkg/amf0"
 	gomessage "github.com/bluenviron/gortmplib/pkg/message"
+
+	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
 )
 
 // conn is one accepted connection up to the point where it publishes or plays.
@@ -24,27 +26,19 @@ type conn struct {
 	srv    *Server
 	nc     net.Conn // what is read and written: TCP or TLS
 	tcp    net.Conn // below nc
-	from   netip.Addr
+	place  *serve.Place
 	log    *slog.Logger
 	chunks *chunkReader
 	lib    *gortmplib.ServerConn
-	served bool // counted by the gate as served
 }
 
-func newConn(s *Server, nc net.Conn, from netip.Addr) *conn {
-	c := &conn{srv: s, nc: nc, tcp: nc, from: from, log: s.log.With("remote", nc.RemoteAddr().String())}
+func newConn(s *Server, nc net.Conn, place *serve.Place) *conn {
+	c := &conn{srv: s, nc: nc, tcp: nc, place: place, log: s.log.With("remote", nc.RemoteAddr().String())}
 	if s.cfg.TLS != nil {
 		c.nc = tls.Server(nc, s.cfg.TLS)
 	}
 	c.chunks = newChunkReader(c.nc, strangerLimits(), &s.strangers)
 	return c
-}
-
-// close ends the connection at once.
-func (c *conn) close() {
-	_ = c.tcp.Close()
-	c.chunks.release()
-	c.srv.gate.leave(c.from, !c.served)
 }
 
 // run shakes hands, hears what the peer wants and does it.
@@ -62,10 +56,16 @@ func (c *conn) run(ctx context.Context) error {
 		return err
 	}
 	name, ok := streamName(c.lib.URL, c.srv.cfg.App)
-	if c.lib.Publish {
-		return c.publish(name, ok)
+	switch {
+	case c.lib.Publish && !ok:
+		return c.refuse(codeDenied, c.badAddress())
+	case c.lib.Publish:
+		info := hub.PublisherInfo{Protocol: c.srv.protocol(), Remote: c.nc.RemoteAddr().String()}
+		return c.srv.Publish(c.srv.hub, name, info, c.log, &ingest{c})
+	case !ok:
+		return c.refuse(codeNotFound, c.badAddress())
 	}
-	return c.play(ctx, name, ok)
+	return c.srv.Play(ctx, c.srv.hub, name, c.srv.times.start, c.log, &play{c})
 }
 
 // accept tells the peer that it may publish or play.
@@ -76,17 +76,8 @@ func (c *conn) accept() error {
 	if err := c.lib.AcceptAction(); err != nil {
 		return err
 	}
-	c.srv.gate.served(c.from)
-	c.served = true
+	c.place.Served()
 	return nil
-}
-
-// protocol is the name of what the peer speaks.
-func (c *conn) protocol() string {
-	if c.srv.cfg.TLS != nil {
-		return "rtmps"
-	}
-	return "rtmp"
 }
 
 // status tells the peer something; level is "error" or "status".
@@ -127,26 +118,12 @@ const errRefused = protocolError("refused")
 // ingest key or a playback id.
 func streamName(u *url.URL, app string) (string, bool) {
 	name, ok := strings.CutPrefix(strings.Trim(u.Path, "/"), app+"/")
-	return name, ok && validName(name)
-}
-
-// validName reports whether a name has 1 to 128 of the allowed characters.
-func validName(s string) bool {
-	if len(s) == 0 || len(s) > 128 {
-		return false
-	}
-	for _, r := range []byte(s) {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !letter && !strings.ContainsRune("_.@+-", rune(r)) {
-			return false
-		}
-	}
-	return true
+	return name, ok && serve.ValidName(name)
 }
 
 // badAddress explains what an address must look like.
 func (c *conn) badAddress() string {
-	return fmt.Sprintf("the address must be rtmp://host/%s/NAME, with 1 to 128 letters, digits or _.@+- as NAME", c.srv.cfg.App)
+	return fmt.Sprintf("the address must be %s://host/%s/NAME, with %s as NAME", c.srv.protocol(), c.srv.cfg.App, serve.NameRule)
 }
 
 // reason says why a connection ended, without anything that the peer sent: the

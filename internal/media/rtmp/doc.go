@@ -11,10 +11,9 @@
 // ingest, and the media writer (media_writer.go) sends payloads that all
 // readers share, with chunk headers of its own for each reader.
 //
-// Who owns what: Server.Run owns the listener and one goroutine per connection;
-// that goroutine owns the connection's reader and writer. A player has a second
-// goroutine that reads what the peer says, a publisher one that waits for the
-// hub to let it go; both end before the connection's goroutine does. The only
-// lock of the server is that of the gate which counts connections; a Client has
-// one around its writes. They never meet.
+// Who owns what: package serve owns the connections' goroutines and waits for
+// them; a connection's goroutine owns its reader and writer. A player has a second
+// goroutine that reads what the peer says, a publisher one that waits for the hub
+// to let it go; both end before the connection's goroutine does. A Client has one
+// lock, around its writes.
 package rtmp

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve/servetest"
 )
 
 // A6 E4
@@ -19,30 +20,29 @@ func TestFFmpegPublishAndPlay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			scheme, cfg := "rtmp:", Config{}
+			var cfg Config
 			if name == "rtmps" {
-				scheme, cfg.TLS = "rtmps:", serverTLS(t)
+				cfg.TLS = serverTLS(t)
 			}
 			r := newRig(t, cfg)
-			s := r.open("one", 0)
-			url := func(name string) string { return strings.Replace(r.url(name), "rtmp:", scheme, 1) }
-			player := startFFmpeg(t, "-copyts", "-i", url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
-			until(t, "the player", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
-			_, stderr, ok := startFFmpeg(t, publishArgs(url("one-key"), 3, extra...)...).wait()
+			s := r.Open("one", 0)
+			player := servetest.StartFFmpeg(t, "-copyts", "-i", r.url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
+			servetest.Until(t, "the player", func() bool { return s.Stats().Viewers[r.server.protocol()] == 1 })
+			_, stderr, ok := servetest.StartFFmpeg(t, publishing(r.url("one-key"), 3, extra...)...).Wait()
 			if !ok || stderr != "" {
 				t.Fatalf("publisher: %s", stderr)
 			}
-			out, stderr, ok := player.wait()
+			out, stderr, ok := player.Wait()
 			if !ok || stderr != "" {
 				t.Errorf("player: %s", stderr)
 			}
-			if n := len(crcLines(out, 0)); n != 90 {
-				t.Errorf("%d pictures played; 90 were published\n%s", n, r.logs)
+			if n := len(servetest.Packets(out, 0)); n != 90 {
+				t.Errorf("%d pictures played; 90 were published\n%s", n, r.Logs)
 			}
-			if n := len(crcLines(out, 1)); n < 140 || n > 143 {
+			if n := len(servetest.Packets(out, 1)); n < 140 || n > 143 {
 				t.Errorf("%d sound frames played; about 141 were published", n)
 			}
-			if first := crcLines(out, 0)[0]; !strings.HasPrefix(strings.ReplaceAll(first, " ", ""), "0,0,") {
+			if first := servetest.Packets(out, 0)[0]; !strings.HasPrefix(strings.ReplaceAll(first, " ", ""), "0,0,") {
 				t.Errorf("first picture is not at 0: %s", first)
 			}
 			if s.State() != hub.StateEnded {

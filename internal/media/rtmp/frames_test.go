@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/serve"
 )
 
 // film is a test film: its tracks and its frames in decoding order.
@@ -58,7 +59,7 @@ func encode(t testing.TB, args ...string) *film {
 		t.Fatalf("ffmpeg: %v: %s", err, errs.String())
 	}
 	var c collector
-	d := demuxer{out: &c, log: slog.New(slog.DiscardHandler)}
+	d := demuxer{Intake: serve.Intake{Out: &c, Log: slog.New(slog.DiscardHandler)}}
 	for b := file[13:]; len(b) > 15; {
 		n := int(binary.BigEndian.Uint32(b) & 0xffffff)
 		ts := uint32(b[7])<<24 | uint32(b[4])<<16 | uint32(b[5])<<8 | uint32(b[6])

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"glimpse/internal/media/flv"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
 )
 
 // The codes of refusals that encoders show their users.
@@ -15,73 +15,41 @@ const (
 	codeRejected = "NetStream.Publish.Rejected" // anything else
 )
 
-// publish takes the peer's media into the hub. The key is checked before the
-// peer is told to go ahead.
-func (c *conn) publish(key string, ok bool) error {
-	if !ok {
-		return c.refuse(codeDenied, c.badAddress())
-	}
-	pub, err := c.srv.hub.Publish(key, hub.PublisherInfo{Protocol: c.protocol(), Remote: c.nc.RemoteAddr().String()})
-	if err != nil {
-		code := codeRejected
-		if errors.Is(err, hub.ErrUnknownKey) {
-			code = codeDenied
-		}
-		c.log.Info("rtmp publisher refused", "reason", err)
-		return c.refuse(code, err.Error())
-	}
-	defer pub.Close()
-	c.log = c.log.With("stream", pub.Stream().ID())
+// ingest is a connection that publishes.
+type ingest struct{ *conn }
+
+var _ serve.Publisher = (*ingest)(nil)
+
+// Accept tells the peer that it may publish, and expects more of it.
+func (c *ingest) Accept() error {
 	if err := c.accept(); err != nil {
 		return err
 	}
 	c.chunks.grant()
-	c.log.Info("rtmp publisher connected")
-	err = c.ingest(pub)
-	if why := pub.Err(); why != nil {
-		err = why
-	}
-	if public := publicReason(err); public != "" {
-		c.log.Info("rtmp publisher let go", "reason", public)
-		return c.refuse(codeRejected, public)
-	}
-	c.log.Info("rtmp publisher left", "reason", reason(err))
-	return err
+	return nil
 }
 
-// publicReason is what the publisher may be told, or "" when it is gone.
-func publicReason(err error) string {
-	var unsupported *flv.UnsupportedError
-	if errors.As(err, &unsupported) {
-		return unsupported.Error()
+// Refuse sends the reason as a status of NetStream.
+func (c *ingest) Refuse(why error) error {
+	code := codeRejected
+	if errors.Is(why, hub.ErrUnknownKey) {
+		code = codeDenied
 	}
-	for _, known := range []error{hub.ErrSuperseded, hub.ErrEnded, hub.ErrRefused, hub.ErrNoKeyFrame} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
-	return ""
+	return c.refuse(code, why.Error())
 }
+
+// Wake ends the reads of Ingest.
+func (c *ingest) Wake() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// Reason is an error without anything that the peer sent.
+func (c *ingest) Reason(err error) string { return reason(err) }
 
 // errUnpublished says that the publisher said goodbye.
 const errUnpublished = protocolError("publisher stopped")
 
-// ingest reads messages until the peer stops, falls silent or is let go.
-func (c *conn) ingest(pub *hub.Publisher) error {
-	left := make(chan struct{})
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		defer c.srv.recoverPanic()
-		select {
-		case <-pub.Done(): // wakes the read below
-			_ = c.nc.SetReadDeadline(time.Unix(1, 0))
-		case <-left:
-		}
-	}()
-	defer func() { close(left); <-watching }()
-
-	d := demuxer{out: pub, log: c.log}
+// Ingest reads messages until the peer stops, falls silent or is let go.
+func (c *ingest) Ingest(pub *hub.Publisher) error {
+	d := demuxer{Intake: serve.Intake{Out: pub, Log: c.log}}
 	var armed time.Time
 	acked := c.chunks.received
 	for {
@@ -91,7 +59,7 @@ func (c *conn) ingest(pub *hub.Publisher) error {
 				return err
 			}
 		}
-		// After the deadline was set: the goroutine above may have done it before.
+		// After the deadline was set: Wake may have been called before.
 		if err := pub.Err(); err != nil {
 			return err
 		}

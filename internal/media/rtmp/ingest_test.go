@@ -15,12 +15,14 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/flv"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
+	"glimpse/internal/media/serve/servetest"
 )
 
 // Encoders with codecs that are not supported read which one and what is.
 func TestUnsupportedCodecs(t *testing.T) {
 	r := newRig(t, Config{})
-	r.open("one", time.Minute)
+	r.Open("one", time.Minute)
 	for want, args := range map[string][]string{
 		"audio codec MP3 is not supported here: send AAC": {"-c:a", "libmp3lame"},
 		"video codec Sorenson H.263 is not supported":     {"-c:v", "flv1", "-tune", "", "-preset", ""},
@@ -31,7 +33,7 @@ func TestUnsupportedCodecs(t *testing.T) {
 				"-t", "10", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac",
 			}, clean(args)...)
 			start := time.Now()
-			_, stderr, ok := startFFmpeg(t, append(args, "-f", "flv", r.url("one-key"))...).wait()
+			_, stderr, ok := servetest.StartFFmpeg(t, append(args, "-f", "flv", r.url("one-key"))...).Wait()
 			if ok || !strings.Contains(stderr, want) {
 				t.Errorf("ffmpeg reads: %s", stderr)
 			}
@@ -40,10 +42,10 @@ func TestUnsupportedCodecs(t *testing.T) {
 			}
 		})
 	}
-	if strings.Contains(r.logs.String(), "one-key") {
+	if strings.Contains(r.Logs.String(), "one-key") {
 		t.Error("the key is in the log")
 	}
-	if !strings.Contains(r.logs.String(), "MP3") {
+	if !strings.Contains(r.Logs.String(), "MP3") {
 		t.Error("the refusal is not in the log")
 	}
 }
@@ -72,12 +74,12 @@ func TestRefusedAddresses(t *testing.T) {
 			t.Errorf("%s: %v; %q expected", url, err, want)
 		}
 	}
-	_, stderr, ok := startFFmpeg(t, publishArgs(base+"/cam/s3cret", 5)...).wait()
+	_, stderr, ok := servetest.StartFFmpeg(t, publishing(base+"/cam/s3cret", 5)...).Wait()
 	if ok || !strings.Contains(stderr, "no stream has this key") {
 		t.Errorf("ffmpeg reads: %s", stderr)
 	}
-	if strings.Contains(r.logs.String(), "s3cret") {
-		t.Errorf("the key is in the log: %s", r.logs)
+	if strings.Contains(r.Logs.String(), "s3cret") {
+		t.Errorf("the key is in the log: %s", r.Logs)
 	}
 }
 
@@ -89,7 +91,7 @@ func TestConcurrentStreams(t *testing.T) {
 	base := "rtmp://" + r.server.Addr().String() + "/cam/"
 	var streams []*hub.Stream
 	for _, name := range []string{"a", "b", "c"} {
-		streams = append(streams, r.open(name, time.Minute))
+		streams = append(streams, r.Open(name, time.Minute))
 		c, err := Dial(t.Context(), base+name+"-key", Options{Tracks: smallFilm().tracks})
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +104,7 @@ func TestConcurrentStreams(t *testing.T) {
 		}
 	}
 	for _, s := range streams {
-		until(t, s.ID()+" to be live", func() bool { return s.State() == hub.StateLive })
+		servetest.Until(t, s.ID()+" to be live", func() bool { return s.State() == hub.StateLive })
 	}
 }
 
@@ -111,26 +113,26 @@ func TestConcurrentStreams(t *testing.T) {
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{})
-	s := r.open("one", time.Minute)
-	first := startFFmpeg(t, publishArgs(r.url("one-key"), 20)...)
-	until(t, "the first publisher", func() bool { return s.State() == hub.StateLive })
-	player := startFFmpeg(t, "-i", r.url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
-	until(t, "the player", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
+	s := r.Open("one", time.Minute)
+	first := servetest.StartFFmpeg(t, publishing(r.url("one-key"), 20)...)
+	servetest.Until(t, "the first publisher", func() bool { return s.State() == hub.StateLive })
+	player := servetest.StartFFmpeg(t, "-i", r.url("one-play"), "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
+	servetest.Until(t, "the player", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
 
-	second := startFFmpeg(t, publishArgs(r.url("one-key"), 3)...)
-	_, stderr, ok := first.wait()
+	second := servetest.StartFFmpeg(t, publishing(r.url("one-key"), 3)...)
+	_, stderr, ok := first.Wait()
 	if ok || !strings.Contains(stderr, hub.ErrSuperseded.Error()) {
 		t.Errorf("the older publisher reads: %s", stderr)
 	}
-	if _, stderr, ok = second.wait(); !ok {
+	if _, stderr, ok = second.Wait(); !ok {
 		t.Errorf("the newer publisher: %s", stderr)
 	}
 	s.Close("test")
-	out, stderr, ok := player.wait()
+	out, stderr, ok := player.Wait()
 	if !ok || strings.Contains(stderr, "non monoton") {
 		t.Errorf("player: %s", stderr)
 	}
-	if n := len(crcLines(out, 0)); n < 90 {
+	if n := len(servetest.Packets(out, 0)); n < 90 {
 		t.Errorf("%d pictures played; the newer publisher alone sent 90", n)
 	}
 }
@@ -138,7 +140,7 @@ func TestTakeover(t *testing.T) {
 // A publisher whose stream is closed is told and closed.
 func TestStreamClosedUnderPublisher(t *testing.T) {
 	r := newRig(t, Config{})
-	s := r.open("one", time.Minute)
+	s := r.Open("one", time.Minute)
 	c, err := Dial(t.Context(), r.url("one-key"), Options{Tracks: bigFilm().tracks})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +149,7 @@ func TestStreamClosedUnderPublisher(t *testing.T) {
 	if err := c.WriteFrame(bigFilm().frames[0]); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the stream to be live", func() bool { return s.State() == hub.StateLive })
+	servetest.Until(t, "the stream to be live", func() bool { return s.State() == hub.StateLive })
 	s.Close("test")
 	select {
 	case <-c.Done():
@@ -165,7 +167,7 @@ func TestSilentPublisher(t *testing.T) {
 	short := defaultTimes()
 	short.idle = 300 * time.Millisecond
 	r := newRigTimes(t, Config{}, short)
-	s := r.open("one", time.Minute)
+	s := r.Open("one", time.Minute)
 	c, err := Dial(t.Context(), r.url("one-key"), Options{Tracks: bigFilm().tracks})
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +176,7 @@ func TestSilentPublisher(t *testing.T) {
 	if err := c.WriteFrame(bigFilm().frames[0]); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the stream to be interrupted", func() bool { return s.State() == hub.StateInterrupted })
+	servetest.Until(t, "the stream to be interrupted", func() bool { return s.State() == hub.StateInterrupted })
 	<-c.Done()
 }
 
@@ -198,7 +200,7 @@ func TestDemuxer(t *testing.T) {
 	two := bigFilm().tracks[0].Codec.(*codec.H264)
 	idr, slice := []byte{0x65, 1}, []byte{0x41, 2}
 	var c collector
-	d := demuxer{out: &c, log: slog.New(slog.DiscardHandler)}
+	d := demuxer{Intake: serve.Intake{Out: &c, Log: slog.New(slog.DiscardHandler)}}
 	feed := func(m message) {
 		t.Helper()
 		if err := d.message(m); err != nil {
@@ -220,8 +222,8 @@ func TestDemuxer(t *testing.T) {
 	if len(c.tracks) != 2 || !c.tracks[0].Codec.(*codec.H264).Equal(one) || !c.tracks[1].Codec.(*codec.H264).Equal(two) {
 		t.Fatalf("%d tracks; the configuration and the new sets make two", len(c.tracks))
 	}
-	if len(c.frames) != 4 || d.malformed != 3 {
-		t.Fatalf("%d frames, %d malformed", len(c.frames), d.malformed)
+	if len(c.frames) != 4 || d.Malformed() != 3 {
+		t.Fatalf("%d frames, %d malformed", len(c.frames), d.Malformed())
 	}
 	if f := c.frames[0]; f.PTS-f.DTS != 66*time.Millisecond || !f.Key || !bytes.Equal(f.Payload, avcc(idr, slice)) {
 		t.Errorf("first frame: %+v", f)
@@ -247,7 +249,7 @@ func TestMetadataAnnouncesSound(t *testing.T) {
 		"a name":     {amf0.Data{"@setDataFrame"}, false},
 	} {
 		var c collector
-		d := demuxer{out: &c}
+		d := demuxer{Intake: serve.Intake{Out: &c}}
 		body, err := tt.data.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -277,7 +279,7 @@ func TestGoodbyes(t *testing.T) {
 // Publishers get the acknowledgements that they ask for, and answers to pings.
 func TestAcknowledgements(t *testing.T) {
 	r := newRig(t, Config{})
-	r.open("one", time.Minute)
+	r.Open("one", time.Minute)
 	where, err := parseTarget(r.url("one-key"))
 	if err != nil {
 		t.Fatal(err)
@@ -296,14 +298,14 @@ func TestAcknowledgements(t *testing.T) {
 	err = errors.Join(
 		c.send(2, typeWindowAck, 0, []byte{0, 2, 0, 0}),
 		c.send(2, typeUserControl, 0, []byte{0, 6, 1, 2, 3, 4}),
-		w.announce(bigFilm().tracks),
+		w.Announce(bigFilm().tracks),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	size := 0
 	for _, f := range bigFilm().frames {
-		if err := errors.Join(w.frame(f), w.flush()); err != nil {
+		if err := errors.Join(w.Frame(f), w.Flush()); err != nil {
 			t.Fatal(err)
 		}
 		size += len(f.Payload)

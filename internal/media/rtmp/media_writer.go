@@ -10,6 +10,7 @@ import (
 
 	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/serve"
 )
 
 const (
@@ -49,8 +50,16 @@ func newMediaWriter(conn net.Conn, stream uint32, timeout time.Duration) *mediaW
 	return w
 }
 
-// announce queues onMetaData and the sequence headers of the tracks.
-func (w *mediaWriter) announce(tracks []*frame.Track) error {
+// Carries returns a *serve.CarryError for what FLV has no place for.
+func (w *mediaWriter) Carries(t *frame.Track) error {
+	if _, ok := t.Codec.(flv.Codec); !ok {
+		return &serve.CarryError{Codec: t.Codec.Name(), By: "RTMP"}
+	}
+	return nil
+}
+
+// Announce queues onMetaData and the sequence headers of the tracks.
+func (w *mediaWriter) Announce(tracks []*frame.Track) error {
 	var props amf0.ECMAArray
 	for _, t := range tracks {
 		if c, ok := t.Codec.(flv.Codec); ok {
@@ -102,9 +111,9 @@ func (w *mediaWriter) setTrack(t *frame.Track, ts uint32) error {
 	return w.body(id, ts, at, body)
 }
 
-// frame queues a frame, behind a sequence header when its track is a new one.
+// Frame queues a frame, behind a sequence header when its track is a new one.
 // Codecs that FLV cannot carry are left out. It writes when much is waiting.
-func (w *mediaWriter) frame(f *frame.Frame) error {
+func (w *mediaWriter) Frame(f *frame.Frame) error {
 	c, ok := f.Track.Codec.(flv.Codec)
 	if !ok {
 		return nil
@@ -158,7 +167,7 @@ func (w *mediaWriter) body(id byte, ts uint32, at int, payload []byte) error {
 		n := min(room, len(payload))
 		w.queue(payload[:n])
 		if w.waiting >= flushBytes {
-			if err := w.flush(); err != nil {
+			if err := w.Flush(); err != nil {
 				return err
 			}
 		}
@@ -191,9 +200,9 @@ func (w *mediaWriter) queue(b []byte) {
 	}
 }
 
-// flush writes what waits. An error ends the connection: a message may have been
+// Flush writes what waits. An error ends the connection: a message may have been
 // written in part.
-func (w *mediaWriter) flush() error {
+func (w *mediaWriter) Flush() error {
 	if w.waiting == 0 {
 		return nil
 	}

@@ -15,39 +15,40 @@ import (
 	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve/servetest"
 )
 
 // join connects a player; its messages are read with chunks.next.
 func (r *rig) join(name string) (*Client, error) {
-	r.t.Helper()
+	r.T.Helper()
 	conn, err := net.Dial("tcp", r.server.Addr().String())
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = conn.Close() })
+	r.T.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
 	c := &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits(), nil)}
 	if _, _, err := handshake.DoClient(struct {
 		io.Reader
 		io.Writer
 	}{c.chunks.br, conn}, false, false); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	connect := amf0.Object{{Key: "app", Value: "live"}, {Key: "tcUrl", Value: "rtmp://host/live"}}
 	if err := c.command(3, 0, "connect", 1, connect); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if _, err := c.answer(1); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if err := c.command(3, 0, "createStream", 4, nil); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if _, err := c.answer(4); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if err := c.command(8, 1, "play", 5, nil, name); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	_, err = c.answer(5)
 	return c, err
@@ -55,11 +56,11 @@ func (r *rig) join(name string) (*Client, error) {
 
 // media returns the next n audio and video messages.
 func (r *rig) media(c *Client, n int) (list []message) {
-	r.t.Helper()
+	r.T.Helper()
 	for len(list) < n {
 		m, err := c.chunks.next()
 		if err != nil {
-			r.t.Fatalf("message %d of %d: %v", len(list), n, err)
+			r.T.Fatalf("message %d of %d: %v", len(list), n, err)
 		}
 		if m.kind == typeAudio || m.kind == typeVideo {
 			list = append(list, m)
@@ -68,42 +69,13 @@ func (r *rig) media(c *Client, n int) (list []message) {
 	return list
 }
 
-// source is a publisher inside the process.
-func (r *rig) source(name string, tracks ...*frame.Track) *hub.Publisher {
-	r.t.Helper()
-	p, err := r.hub.Publish(name+"-key", hub.PublisherInfo{Protocol: "test"})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(p.Close)
-	for _, t := range tracks {
-		if err := p.SetTrack(t); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	return p
-}
-
-func put(t testing.TB, p *hub.Publisher, f *frame.Frame) {
-	t.Helper()
-	var err error
-	if f.IsVideo() {
-		err = p.Video(f.PTS, f.DTS, f.Key, f.Payload)
-	} else {
-		err = p.Audio(f.PTS, f.Payload)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A7 E49
 // A picture with its sound is at the player, behind publisher and server, far
 // below a second after it was taken; three streams at once.
 func TestSubSecond(t *testing.T) {
 	r := newRig(t, Config{})
 	for _, name := range []string{"a", "b", "c"} {
-		r.open(name, 0)
+		r.Open(name, 0)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := smallFilm()
@@ -148,11 +120,11 @@ func TestSubSecond(t *testing.T) {
 // time 0, behind the sequence headers; new parameters bring a new header.
 func TestJoinStartsAtKeyFrame(t *testing.T) {
 	r := newRig(t, Config{})
-	s := r.open("one", 0)
+	s := r.Open("one", 0)
 	m := smallFilm()
-	p := r.source("one", m.tracks...)
+	p := r.Source("one", m.tracks...)
 	for _, f := range m.frames[:120] { // 1.1 s: the second key frame and some more
-		put(t, p, f)
+		servetest.Put(t, p, f)
 	}
 	c, err := r.join("one-play")
 	if err != nil {
@@ -180,7 +152,7 @@ func TestJoinStartsAtKeyFrame(t *testing.T) {
 	if err := p.SetTrack(change); err != nil {
 		t.Fatal(err)
 	}
-	put(t, p, &frame.Frame{Track: change, PTS: 3 * time.Second, DTS: 3 * time.Second, Key: true, Payload: bigFilm().frames[0].Payload})
+	servetest.Put(t, p, &frame.Frame{Track: change, PTS: 3 * time.Second, DTS: 3 * time.Second, Key: true, Payload: bigFilm().frames[0].Payload})
 	last := uint32(0)
 	for {
 		next := r.media(c, 1)[0]
@@ -198,15 +170,15 @@ func TestJoinStartsAtKeyFrame(t *testing.T) {
 		}
 	}
 	_ = c.conn.Close()
-	until(t, "the viewer to be gone", func() bool { return s.Stats().Viewers["rtmp"] == 0 })
+	servetest.Until(t, "the viewer to be gone", func() bool { return s.Stats().Viewers["rtmp"] == 0 })
 }
 
 // The end of a stream is told to its players.
 func TestEndIsTold(t *testing.T) {
 	r := newRig(t, Config{})
-	s := r.open("one", 0)
-	p := r.source("one", bigFilm().tracks...)
-	put(t, p, bigFilm().frames[0])
+	s := r.Open("one", 0)
+	p := r.Source("one", bigFilm().tracks...)
+	servetest.Put(t, p, bigFilm().frames[0])
 	c, err := r.join("one-play")
 	if err != nil {
 		t.Fatal(err)
@@ -235,8 +207,8 @@ func TestStreamNotFound(t *testing.T) {
 	short := defaultTimes()
 	short.start = 200 * time.Millisecond
 	r := newRigTimes(t, Config{}, short)
-	s := r.open("one", time.Minute)
-	ended := r.open("two", time.Minute)
+	s := r.Open("one", time.Minute)
+	ended := r.Open("two", time.Minute)
 	var refused *RefusedError
 	if _, err := r.join("nobody"); !errors.As(err, &refused) || refused.Code != codeNotFound {
 		t.Errorf("unknown id: %v", err)
@@ -256,13 +228,13 @@ func TestStreamNotFound(t *testing.T) {
 			t.Errorf("%s without a publisher: %v", s.ID(), err)
 		}
 	}
-	until(t, "the viewers to be gone", func() bool { return s.Stats().Viewers["rtmp"] == 0 })
+	servetest.Until(t, "the viewers to be gone", func() bool { return s.Stats().Viewers["rtmp"] == 0 })
 }
 
 // One name may be key and playback id at once (the configured stream "stream").
 func TestSameNameBothWays(t *testing.T) {
 	r := newRig(t, Config{})
-	if _, err := r.hub.Open(hub.Spec{ID: "s", IngestKey: "stream", PlaybackID: "stream", Standing: true}); err != nil {
+	if _, err := r.Hub.Open(hub.Spec{ID: "s", IngestKey: "stream", PlaybackID: "stream", Standing: true}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Dial(t.Context(), r.url("stream"), Options{Tracks: bigFilm().tracks})
@@ -286,9 +258,9 @@ func TestStalledPlayer(t *testing.T) {
 	short := defaultTimes()
 	short.write = 500 * time.Millisecond
 	r := newRigTimes(t, Config{}, short)
-	s := r.open("one", 0)
-	p := r.source("one", bigFilm().tracks...)
-	put(t, p, bigFilm().frames[0])
+	s := r.Open("one", 0)
+	p := r.Source("one", bigFilm().tracks...)
+	servetest.Put(t, p, bigFilm().frames[0])
 	if _, err := r.join("one-play"); err != nil { // and never reads
 		t.Fatal(err)
 	}
@@ -303,23 +275,23 @@ func TestStalledPlayer(t *testing.T) {
 		f := *bigFilm().frames[i%len(bigFilm().frames)]
 		f.DTS = time.Duration(i+1) * 33 * time.Millisecond
 		f.PTS = f.DTS
-		put(t, p, &f)
+		servetest.Put(t, p, &f)
 		r.media(healthy, 1)
 	}
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("the healthy player needed %v", d)
 	}
-	until(t, "the stalled player to be closed", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
+	servetest.Until(t, "the stalled player to be closed", func() bool { return s.Stats().Viewers["rtmp"] == 1 })
 }
 
 // A player slower than the stream loses pictures, never stops, and goes on with
 // key frames.
 func TestSlowPlayer(t *testing.T) {
 	r := newRig(t, Config{})
-	s := r.open("one", 0)
+	s := r.Open("one", 0)
 	m := bigFilm()
-	p := r.source("one", m.tracks...)
-	put(t, p, m.frames[0])
+	p := r.Source("one", m.tracks...)
+	servetest.Put(t, p, m.frames[0])
 	slow, err := r.join("one-play")
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +301,7 @@ func TestSlowPlayer(t *testing.T) {
 		f := *m.frames[i%len(m.frames)]
 		f.DTS = time.Duration(i+1) * 33 * time.Millisecond
 		f.PTS = f.DTS
-		put(t, p, &f)
+		servetest.Put(t, p, &f)
 	}
 	s.Close("test")
 	received, gap := 0, false
@@ -368,10 +340,10 @@ func TestFFmpegReadsExtendedTimestamps(t *testing.T) {
 	}
 	url := fmt.Sprintf("rtmp://%s/app/key", ln.Addr())
 	_ = ln.Close()
-	listener := startFFmpeg(t, "-copyts", "-listen", "1", "-i", url, "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
-	defer listener.kill()
+	listener := servetest.StartFFmpeg(t, "-copyts", "-listen", "1", "-i", url, "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
+	defer listener.Kill()
 	var c *Client
-	until(t, "ffmpeg to listen", func() bool {
+	servetest.Until(t, "ffmpeg to listen", func() bool {
 		c, err = Dial(t.Context(), url, Options{Tracks: bigFilm().tracks})
 		return err == nil
 	})
@@ -384,8 +356,8 @@ func TestFFmpegReadsExtendedTimestamps(t *testing.T) {
 		}
 	}
 	_ = c.Close()
-	out, stderr, ok := listener.wait()
-	lines := crcLines(out, 0)
+	out, stderr, ok := listener.Wait()
+	lines := servetest.Packets(out, 0)
 	if len(lines) != len(bigFilm().frames) || !ok {
 		t.Fatalf("ffmpeg read %d pictures of %d: %s", len(lines), len(bigFilm().frames), stderr)
 	}

@@ -83,8 +83,8 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	stream, err := c.open(target)
 	if err == nil {
 		c.w = newMediaWriter(conn, stream, writeTime)
-		if err = c.w.announce(o.Tracks); err == nil {
-			err = c.w.flush()
+		if err = c.w.Announce(o.Tracks); err == nil {
+			err = c.w.Flush()
 		}
 	}
 	if err != nil {
@@ -173,9 +173,9 @@ func (c *Client) WriteFrame(f *frame.Frame) error {
 	default:
 	}
 	c.mu.Lock()
-	err := c.w.frame(f)
+	err := c.w.Frame(f)
 	if err == nil {
-		err = c.w.flush()
+		err = c.w.Flush()
 	}
 	c.mu.Unlock()
 	if err == nil {

@@ -17,6 +17,7 @@ import (
 
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve/servetest"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -48,7 +49,7 @@ func TestPushToServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, cfg)
-			s := r.open("one", 0)
+			s := r.Open("one", 0)
 			url := strings.Replace(r.url("one-key"), "rtmp:", name+":", 1)
 			c, err := Dial(t.Context(), url, Options{Tracks: bigFilm().tracks, TLS: &tls.Config{InsecureSkipVerify: true}})
 			if err != nil {
@@ -76,7 +77,7 @@ func TestPushToServer(t *testing.T) {
 				t.Errorf("write after close: %v", err)
 			}
 			got := <-read
-			until(t, "the goodbye in the log", func() bool { return strings.Contains(r.logs.String(), errUnpublished.Error()) })
+			servetest.Until(t, "the goodbye in the log", func() bool { return strings.Contains(r.Logs.String(), errUnpublished.Error()) })
 			if len(got) != len(bigFilm().frames) {
 				t.Fatalf("%d frames arrived; %d were sent", len(got), len(bigFilm().frames))
 			}
@@ -114,10 +115,10 @@ func TestPushToFFmpegListen(t *testing.T) {
 	}
 	url := "rtmp://" + ln.Addr().String() + "/app/some-key?token=1"
 	_ = ln.Close()
-	listener := startFFmpeg(t, "-listen", "1", "-i", url, "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
-	defer listener.kill()
+	listener := servetest.StartFFmpeg(t, "-listen", "1", "-i", url, "-map", "0", "-c", "copy", "-f", "framecrc", "pipe:1")
+	defer listener.Kill()
 	var c *Client
-	until(t, "ffmpeg to listen", func() bool {
+	servetest.Until(t, "ffmpeg to listen", func() bool {
 		c, err = Dial(t.Context(), url, Options{Tracks: smallFilm().tracks})
 		return err == nil
 	})
@@ -128,8 +129,8 @@ func TestPushToFFmpegListen(t *testing.T) {
 		}
 	}
 	_ = c.Close()
-	out, stderr, ok := listener.wait()
-	if n := len(crcLines(out, 0)); n != 60 || !ok {
+	out, stderr, ok := listener.Wait()
+	if n := len(servetest.Packets(out, 0)); n != 60 || !ok {
 		t.Errorf("ffmpeg read %d pictures of 60: %s", n, stderr)
 	}
 }
@@ -137,7 +138,7 @@ func TestPushToFFmpegListen(t *testing.T) {
 // A key frame of nearly 4 MiB passes; a larger message ends the connection.
 func TestLargeKeyFrame(t *testing.T) {
 	r := newRig(t, Config{})
-	s := r.open("one", 0)
+	s := r.Open("one", 0)
 	c, err := Dial(t.Context(), r.url("one-key"), Options{Tracks: bigFilm().tracks})
 	if err != nil {
 		t.Fatal(err)
@@ -160,18 +161,18 @@ func TestLargeKeyFrame(t *testing.T) {
 	f.Payload = make([]byte, 4<<20)
 	_ = c.WriteFrame(f)
 	<-c.Done()
-	until(t, "the stream to end", func() bool { return s.State() == hub.StateEnded })
+	servetest.Until(t, "the stream to end", func() bool { return s.State() == hub.StateEnded })
 }
 
 func TestPushRefused(t *testing.T) {
 	r := newRig(t, Config{})
-	r.open("one", 0)
+	r.Open("one", 0)
 	_, err := Dial(t.Context(), r.url("secret-key-nobody-has"), Options{})
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Code != codeDenied {
 		t.Fatalf("unknown key: %v", err)
 	}
-	for _, text := range []string{err.Error(), r.logs.String()} {
+	for _, text := range []string{err.Error(), r.Logs.String()} {
 		if strings.Contains(text, "nobody-has") {
 			t.Errorf("key shows in %q", text)
 		}
@@ -191,7 +192,7 @@ func TestPushRefused(t *testing.T) {
 // Close ends a WriteFrame that blocks because the server does not read.
 func TestCloseWhileBlocked(t *testing.T) {
 	r := newRig(t, Config{})
-	r.open("one", 0)
+	r.Open("one", 0)
 	blocked := make(chan struct{})
 	c, err := Dial(t.Context(), r.url("one-key"), Options{Tracks: bigFilm().tracks, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)

@@ -1,41 +1,37 @@
 package rtmp
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
+	"glimpse/internal/media/serve/servetest"
 )
 
 // dialRaw opens a TCP connection and shakes hands.
 func (r *rig) dialRaw(handshaken bool) net.Conn {
-	r.t.Helper()
+	r.T.Helper()
 	conn, err := net.Dial("tcp", r.server.Addr().String())
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = conn.Close() })
+	r.T.Cleanup(func() { _ = conn.Close() })
 	if !handshaken {
 		return conn
 	}
 	if _, err := conn.Write(append([]byte{3}, make([]byte, 1536)...)); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if _, err := io.ReadFull(conn, make([]byte, 1+2*1536)); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if _, err := conn.Write(make([]byte, 1536)); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return conn
 }
@@ -51,7 +47,7 @@ func closedWithin(conn net.Conn, d time.Duration) bool {
 // Every hostile start ends its own connection, soon, and nothing else.
 func TestHostileStarts(t *testing.T) {
 	r := newRig(t, Config{})
-	r.open("one", 0)
+	r.Open("one", 0)
 	tests := []struct {
 		name      string
 		handshake bool
@@ -74,7 +70,7 @@ func TestHostileStarts(t *testing.T) {
 			if !closedWithin(conn, 3*time.Second) {
 				t.Error("connection stays open")
 			}
-			for l := range strings.Lines(r.logs.String()) {
+			for l := range strings.Lines(r.Logs.String()) {
 				if strings.Contains(l, conn.LocalAddr().String()) && strings.Contains(l, tt.want.Error()) {
 					return
 				}
@@ -87,7 +83,7 @@ func TestHostileStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Close()
-	until(t, "the memory of strangers to come back", func() bool { return r.server.strangers.used.Load() == 0 })
+	servetest.Until(t, "the memory of strangers to come back", func() bool { return r.server.strangers.used.Load() == 0 })
 }
 
 // Slow strangers have 5 s for the handshake and 10 s to say what they want.
@@ -111,7 +107,7 @@ func TestSlowStrangers(t *testing.T) {
 }
 
 func TestConnectionCaps(t *testing.T) {
-	r := newRig(t, Config{MaxPerAddr: 2})
+	r := newRig(t, Config{Limits: serve.Limits{PerAddr: 2}})
 	one, two := r.dialRaw(true), r.dialRaw(true)
 	three := r.dialRaw(false)
 	if !closedWithin(three, 2*time.Second) {
@@ -121,7 +117,7 @@ func TestConnectionCaps(t *testing.T) {
 		t.Errorf("%d connections counted as refused", n)
 	}
 	_ = one.Close()
-	until(t, "a place", func() bool {
+	servetest.Until(t, "a place", func() bool {
 		conn, err := net.Dial("tcp", r.server.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -134,87 +130,6 @@ func TestConnectionCaps(t *testing.T) {
 	_ = two.Close()
 }
 
-// Strangers of one address do not take the places of others, and give theirs
-// back when they are served or leave.
-func TestGate(t *testing.T) {
-	g := gate{maxConns: 2000, maxPerAddr: 600, byRemote: map[netip.Addr]*tally{}}
-	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	for i := range maxPendingPerAddr {
-		if !g.enter(a) {
-			t.Fatalf("stranger %d has no place", i)
-		}
-	}
-	if g.enter(a) {
-		t.Error("one stranger too many of an address")
-	}
-	if !g.enter(b) {
-		t.Error("another address has no place")
-	}
-	g.served(a)
-	if !g.enter(a) {
-		t.Error("the place of one who is served stays taken")
-	}
-	g.leave(a, false)
-	for range maxPendingPerAddr {
-		g.leave(a, true)
-	}
-	g.leave(b, true)
-	if g.conns != 0 || g.pending != 0 || len(g.byRemote) != 0 {
-		t.Errorf("%d connections, %d strangers, %d addresses remain", g.conns, g.pending, len(g.byRemote))
-	}
-	for in, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1:2:3:4": "2001:db8::",
-	} {
-		if got := remote(addrConn{addr: &net.TCPAddr{IP: net.ParseIP(in), Port: 1}}); got.String() != want {
-			t.Errorf("%s counts as %v", in, got)
-		}
-	}
-}
-
-type addrConn struct {
-	net.Conn
-	addr net.Addr
-}
-
-func (c addrConn) RemoteAddr() net.Addr { return c.addr }
-
-// A listener that fails goes on: first after 50 ms, then ever longer, at most 1 s.
-func TestAcceptErrors(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ln := &failingListener{left: 8}
-		log := slog.New(slog.DiscardHandler)
-		s := newServer(Config{}.withDefaults(), hub.New(hub.Config{}, log), log, ln, defaultTimes())
-		ctx, cancel := context.WithCancel(t.Context())
-		start := time.Now()
-		ln.succeed = func() {
-			// 50 + 100 + 200 + 400 + 800 + 3 × 1000 ms
-			if d := time.Since(start); d != 4550*time.Millisecond {
-				t.Errorf("accepting again after %v", d)
-			}
-			cancel()
-		}
-		if err := s.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// failingListener is out of files so many times.
-type failingListener struct {
-	left    int
-	succeed func()
-}
-
-func (l *failingListener) Accept() (net.Conn, error) {
-	if l.left--; l.left >= 0 {
-		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
-	}
-	l.succeed()
-	return nil, net.ErrClosed
-}
-func (l *failingListener) Close() error   { return nil }
-func (l *failingListener) Addr() net.Addr { return &net.TCPAddr{} }
-
 // A panic while serving ends that connection, is logged and counted; the next
 // connection is served.
 func TestPanicEndsOneConnection(t *testing.T) {
@@ -225,9 +140,9 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		}
 		return &certs.Certificates[0], nil
 	}}})
-	r.panics = 1
-	r.open("one", 0)
-	url := strings.Replace(r.url("one-key"), "rtmp:", "rtmps:", 1)
+	r.Panics = 1
+	r.Open("one", 0)
+	url := r.url("one-key")
 	o := Options{TLS: &tls.Config{InsecureSkipVerify: true}}
 	if _, err := Dial(t.Context(), url, o); err == nil {
 		t.Error("a connection that panicked was served")
@@ -237,18 +152,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Close()
-	if !strings.Contains(r.logs.String(), "panic=fault") {
+	if !strings.Contains(r.Logs.String(), "panic=fault") {
 		t.Error("the panic is not in the log")
-	}
-}
-
-func TestStreamName(t *testing.T) {
-	for name, ok := range map[string]bool{
-		"a": true, "A.b_c-d@e+f": true, strings.Repeat("x", 128): true,
-		"": false, strings.Repeat("x", 129): false, "a/b": false, "ä": false, "a b": false, "a\x00": false,
-	} {
-		if validName(name) != ok {
-			t.Errorf("validName(%q) is %v", name, !ok)
-		}
 	}
 }
