@@ -18,6 +18,7 @@ apt='' brew=''
 need ffmpeg ffmpeg ffmpeg
 if [ "$want" = all ]; then
 	need gcc 'gcc libc6-dev' ''
+	printf '#include <wels/codec_api.h>\n' | cc -E - >/dev/null 2>&1 || need openh264 libopenh264-dev openh264
 	need npm 'nodejs npm' node
 	have chromium || have chromium-browser || have google-chrome ||
 		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'

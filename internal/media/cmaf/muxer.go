@@ -208,10 +208,7 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 	m.store.origin = f.Wall.Add(-f.PTS - m.base)
 
 	// A decoder takes neighbouring IDR pictures with the same id for one.
-	still := [2][]byte{f.Payload, f.Payload}
-	if a, b, err := params.RepeatIDR(f.Payload); err == nil {
-		still = [2][]byte{a, b}
-	}
+	still := codec.StillOf(params, f.Payload)
 	first := f.DTS + m.base // where the live pictures begin
 	begin := first - leadParts*leadStep
 	offset := int32(int64(ticks(f.PTS+m.base, videoTimescale)) - int64(ticks(first, videoTimescale)))
@@ -219,7 +216,7 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 	at := &boundary{init: video, wall: wall, key: true, lead: true}
 	for i := range leadParts {
 		t := ticks(begin+time.Duration(i)*leadStep, videoTimescale)
-		m.video.put(sample{payload: still[i%2], key: true, offset: offset}, t, at)
+		m.video.put(sample{payload: still.Key(i), key: true, offset: offset}, t, at)
 		at = nil
 	}
 	m.sound.next = &boundary{init: audio, wall: wall.Add(-begin), key: true, lead: true}

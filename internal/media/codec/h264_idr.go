@@ -8,27 +8,25 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 )
 
-// RepeatIDR makes two access units that show the same picture as an IDR access
+// repeatIDR makes two access units that show the same picture as an IDR access
 // unit (AVCC form) and may follow it, and each other, directly: neighbouring
 // IDR pictures must differ in idr_pic_id (ITU-T H.264 §7.4.3), or a decoder may
-// take them for one. SEI, delimiters and filler are left out. The input is not
+// take them for one. Only slices and parameter sets are kept. The input is not
 // changed.
-func (c *H264) RepeatIDR(payload []byte) (a, b []byte, err error) {
+func (c *H264) repeatIDR(payload []byte) (a, b []byte, err error) {
 	var sps h264.SPS
 	if err := sps.Unmarshal(c.SPS); err != nil {
 		return nil, nil, fmt.Errorf("h264: sequence parameter set: %w", err)
 	}
 	for nalu := range NALUs(payload) {
-		switch nalu[0] & 0x1f {
-		case NALSEI, NALAUD, NALFill:
-			continue
-		case NALIDR:
+		switch {
+		case nalu[0]&0x1f == NALIDR:
 			na, nb, err := replaceIDRPicID(&sps, nalu)
 			if err != nil {
 				return nil, nil, err
 			}
 			a, b = appendNALU(a, na), appendNALU(b, nb)
-		default:
+		case keep(nalu) || isSlice(nalu): // the second field of a picture may be a P slice
 			a, b = appendNALU(a, nalu), appendNALU(b, nalu)
 		}
 	}
@@ -45,9 +43,10 @@ var errSliceHeader = errors.New("h264: slice header is cut short")
 // replaceIDRPicID rewrites one IDR slice with two other ids.
 //
 // The ids are chosen so that their Exp-Golomb codes are as long as the old one,
-// or exactly 8 bits longer: what follows then keeps its place within the byte,
-// and neither the rest of the header nor the alignment of CABAC data needs a
-// look.
+// or a multiple of 8 bits longer: what follows then keeps its place within the
+// byte, and neither the rest of the header nor the alignment of CABAC data needs
+// a look. They are the highest such ids, for a publisher that comes back may
+// count from anywhere, but most often from 0.
 func replaceIDRPicID(sps *h264.SPS, nalu []byte) (a, b []byte, err error) {
 	rbsp := h264.EmulationPreventionRemove(nalu)
 	r := bitReader{b: rbsp, pos: 8}
@@ -67,15 +66,12 @@ func replaceIDRPicID(sps *h264.SPS, nalu []byte) (a, b []byte, err error) {
 		return nil, nil, errSliceHeader
 	}
 	zeros := (r.pos - from) / 2 // leading zeros of the code: it has 2*zeros+1 bits
-	switch {
-	case zeros < 2:
-		zeros += 4 // too few ids of this length
-	case zeros > 15:
-		zeros -= 4
+	if zeros > 15 {
+		zeros -= 4 // 65535 has a code of its own length
 	}
-	first := uint32(1)<<zeros - 1
+	zeros += (15 - zeros) / 4 * 4
 	var ids []uint32
-	for v := first; len(ids) < 2; v++ {
+	for v := uint32(1)<<(zeros+1) - 2; len(ids) < 2; v-- {
 		if v != id {
 			ids = append(ids, v)
 		}
@@ -150,6 +146,15 @@ func (r *bitReader) bits(n int) uint32 {
 		r.pos++
 	}
 	return v
+}
+
+// signed reads se(v).
+func (r *bitReader) signed() int32 {
+	v := r.golomb()
+	if v&1 == 1 {
+		return int32(v>>1) + 1
+	}
+	return -int32(v >> 1)
 }
 
 // golomb reads ue(v) of at most 32 bits.

@@ -59,7 +59,7 @@ func TestRepeatIDR(t *testing.T) {
 	for _, id := range []uint32{0, 1, 2, 3, 7, 62, 254, 4095, 65533, 65534, 65535} {
 		in := idr(id, rest)
 		before := bytes.Clone(in)
-		a, b, err := c.RepeatIDR(in)
+		a, b, err := c.repeatIDR(in)
 		if err != nil {
 			t.Fatalf("id %d: %v", id, err)
 		}
@@ -87,7 +87,7 @@ func TestRepeatIDRLeavesOthersAlone(t *testing.T) {
 	in = appendNALU(in, c.SPS)
 	in = appendNALU(in, []byte{6, 1, 2, 0x80})
 	in = append(in, idr(0, "1111")...)
-	a, b, err := c.RepeatIDR(in)
+	a, b, err := c.repeatIDR(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestRepeatIDRLeavesOthersAlone(t *testing.T) {
 			t.Errorf("NAL unit types %v", kinds)
 		}
 	}
-	if _, _, err := c.RepeatIDR(appendNALU(nil, []byte{0x65, 0x88})); err == nil {
+	if _, _, err := c.repeatIDR(appendNALU(nil, []byte{0x65, 0x88})); err == nil {
 		t.Error("half a slice header is accepted")
 	}
 }
@@ -111,7 +111,7 @@ func FuzzRepeatIDR(f *testing.F) {
 	f.Add(idr(65535, ""))
 	f.Add([]byte{0, 0, 0, 2, 0x65, 0x88, 0, 0, 0, 9})
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		a, b, err := c.RepeatIDR(payload)
+		a, b, err := c.repeatIDR(payload)
 		if err == nil && HasIDR(payload) && (bytes.Equal(a, b) || !ValidAVCC(a) || !ValidAVCC(b)) {
 			t.Errorf("%x became %x and %x", payload, a, b)
 		}
