@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"glimpse/internal/control/api"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/session"
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
@@ -18,6 +19,7 @@ type managedStreams struct {
 	hub       *hub.Hub
 	packs     *cmaf.Packager
 	endpoints func(base string) api.Endpoints
+	events    *events.Log
 	ctx       context.Context // ends when the server drains
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // of everything that waits for media
@@ -78,6 +80,9 @@ func (i *ingest) event(e hub.Event) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if e.Kind == hub.EventTakeover { // the media goes on
+		i.m.events.Publish(events.Event{
+			Type: events.StreamTakeover, Wearer: i.spec.User, Stream: i.spec.StreamID, Kind: "managed", Message: e.Reason,
+		})
 		return
 	}
 	i.news++

@@ -5,13 +5,17 @@ import (
 	"time"
 
 	"glimpse/internal/control/api"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/hub"
 )
 
 // standingMedia opens and ends standing streams in the hub.
-type standingMedia struct{ hub *hub.Hub }
+type standingMedia struct {
+	hub    *hub.Hub
+	events *events.Log
+}
 
 var _ streams.Media = standingMedia{}
 
@@ -19,9 +23,16 @@ var _ streams.Media = standingMedia{}
 func (m standingMedia) OpenStanding(s streams.Stream) error {
 	_, err := m.hub.Open(hub.Spec{
 		ID: s.ID, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Name: s.Name,
-		ResumeWindow: s.ResumeWindow, Standing: true,
+		ResumeWindow: s.ResumeWindow, Standing: true, Notify: m.tell,
 	})
 	return err
+}
+
+// tell passes on what happens to a standing stream.
+func (m standingMedia) tell(e hub.Event) {
+	m.events.Publish(events.Event{
+		Type: events.Type("stream." + e.Kind.String()), Stream: e.Stream.ID(), Kind: "standing", Message: e.Reason,
+	})
 }
 
 // CloseStanding ends it.

@@ -78,6 +78,10 @@ func (c *collector) sockets(ch chan<- prometheus.Metric) {
 	send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(g.Panics), "part", "gateway")
 	send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(c.panics.Load()), "part", "http")
 	send(ch, counter, "display_dropped_total", "Texts for glasses that a crowded socket had no room for.", float64(g.Dropped))
+	e := c.s.control.events.Stats()
+	send(ch, counter, "events_total", "Events of the API.", float64(e.Published))
+	send(ch, counter, "events_lost_total", "Events that callers were too slow for.", float64(e.Lost))
+	send(ch, gauge, "event_followers", "Callers that follow the events.", float64(e.Followers))
 	if r := c.s.media.rtmp; r != nil {
 		st := r.Stats()
 		send(ch, counter, "rtmp_connections_total", "RTMP connections.", float64(st.Accepted))

@@ -22,6 +22,7 @@ import (
 	"glimpse/internal/control/api"
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/gateway"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/storage"
@@ -74,6 +75,7 @@ type controlPlane struct {
 	api      *api.API
 	managed  *managedStreams
 	taps     *tap.Bus
+	events   *events.Log
 }
 
 // mediaPlane moves frames.
@@ -138,6 +140,7 @@ func (s *Server) buildMedia(context.Context) error {
 // buildControl makes the control plane and restores what was stored.
 func (s *Server) buildControl(ctx context.Context) error {
 	c := &s.control
+	c.events = events.New(events.DefaultSize, time.Now)
 	secret, err := auth.Secret(s.cfg.DataDir, auth.CoreSecretFile, s.cfg.CoreTokenSecret)
 	if err != nil {
 		return err
@@ -149,11 +152,11 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if c.apps, err = apps.New(ctx, c.store, appSpecs(s.cfg.Apps), time.Now, s.log); err != nil {
 		return err
 	}
-	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams), standingMedia{s.media.hub}, time.Now, s.log)
+	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams), standingMedia{s.media.hub, c.events}, time.Now, s.log)
 	if err != nil {
 		return err
 	}
-	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints}
+	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints, events: c.events}
 	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
 	records, err := store.Open[session.Record](ctx, c.store, "sessions")
 	if err != nil {
@@ -161,14 +164,14 @@ func (s *Server) buildControl(ctx context.Context) error {
 	}
 	c.taps = tap.New()
 	deps := session.Deps{
-		Apps: c.apps, Streams: c.managed, Store: records,
+		Apps: c.apps, Streams: c.managed, Store: records, Events: c.events,
 		Webhooks: tappedWebhooks{apps.NewWebhooks(s.cfg.Outbound.AllowPrivate), c.taps},
 	}
 	c.sessions = session.New(deps, session.Config{PublicURL: s.cfg.HTTP.PublicURL}, s.log)
 	if lost := c.sessions.Restore(ctx); lost != nil { // the rest is served all the same
 		s.log.Error("sessions of the last run are lost", "error", lost)
 	}
-	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{Taps: c.taps}, s.log)
+	c.gateway = gateway.New(c.sessions, c.apps, c.tokens, gateway.Config{Taps: c.taps, Events: c.events}, s.log)
 	s.logins = auth.NewLogins(time.Now)
 	stored, err := storage.New(ctx, c.store)
 	if err != nil {
@@ -178,7 +181,7 @@ func (s *Server) buildControl(ctx context.Context) error {
 	c.api, err = api.New(api.Deps{
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
 		Media:  &liveMedia{hub: s.media.hub, wearers: w},
-		Logins: s.logins, Taps: c.taps, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
+		Logins: s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
 		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
 	return err
@@ -255,6 +258,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 		pages.Go(func() { running <- front.serve(s.tls.listener) })
 	}
 	s.greet(out)
+	s.control.events.Publish(events.Event{Type: events.ServerStarted, Message: "Version " + Version})
 	var err error
 	for serving := true; serving; {
 		select {
@@ -268,10 +272,12 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	}
 	s.log.Info("draining")
 	s.draining.Store(true)
+	s.control.events.Publish(events.Event{Type: events.ServerDraining})
 	time.Sleep(lameDuck)
 	drained, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	s.control.taps.Close()
+	s.control.events.Close()
 	front.shutdown(drained) // requests end; websockets and media go on meanwhile
 	pages.Wait()
 	s.control.managed.cancel() // no session hears of what follows

@@ -20,6 +20,7 @@ import (
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/storage"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/control/tap"
@@ -42,6 +43,7 @@ type Deps struct {
 	Storage  *storage.Storage
 	AppKeys  *auth.Throttle // of wrong API keys, per address and app
 	Taps     *tap.Bus
+	Events   *events.Log
 }
 
 // Media is the media plane as the API sees it.
@@ -128,6 +130,7 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 	a.registerApps(h)
 	a.registerWearers(h)
 	a.registerTap(h)
+	a.registerEvents(h)
 	describeProblem(h.OpenAPI())
 	spec, err := json.Marshal(h.OpenAPI())
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/storage"
 	"glimpse/internal/control/store"
@@ -156,7 +157,7 @@ func newBench(t testing.TB, cfg Config) *bench {
 	b.deps = Deps{
 		Storage: stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
 		Apps: registry, Users: users, Standing: standing, Media: b.media, Wearers: b.wearers, Server: b.server,
-		Tokens: b.tokens, Taps: tap.New(), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
+		Tokens: b.tokens, Taps: tap.New(), Events: events.New(8, time.Now), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
 	}
 	cfg.AdminToken = adminToken
 	a, err := New(b.deps, cfg, "1", log)

@@ -7,18 +7,11 @@ import (
 	"io"
 	"net/http"
 	"reflect"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/tap"
-)
-
-// Times of a tap's answer.
-const (
-	tapBeat  = 10 * time.Second // an empty line comes when nothing else does
-	tapWrite = 10 * time.Second // a reader that stands still for so long is cut off
 )
 
 const tapText = `One JSON object a line (application/x-ndjson), as long as the caller listens; an empty line every 10 s when nothing passes.
@@ -49,45 +42,23 @@ func (a *API) tap(_ context.Context, in *wearerInput) (*huma.StreamResponse, err
 	case errors.Is(err, tap.ErrFull):
 		return nil, problem(http.StatusConflict, codeLimit, "Too many taps are open.")
 	case err != nil:
-		return nil, problem(http.StatusServiceUnavailable, codeDraining, "The server is shutting down.")
+		return nil, problem(http.StatusServiceUnavailable, codeDraining, textDraining)
 	}
 	a.log.Info("tap opened", "user", user)
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer a.log.Info("tap closed", "user", user)
-		defer t.Close()
-		hc.SetHeader("Content-Type", "application/x-ndjson")
-		hc.SetHeader("X-Accel-Buffering", "no") // proxies pass lines on at once
-		hc.SetStatus(http.StatusOK)
-		if w, ok := hc.BodyWriter().(http.ResponseWriter); ok {
-			writeTap(hc.Context(), w, t)
-		}
-	}}, nil
+	return following[tap.Event]{
+		contentType: "application/x-ndjson", next: t.Next,
+		write: func(w io.Writer, e tap.Event) error {
+			line := json.NewEncoder(w)
+			line.SetEscapeHTML(false)
+			return line.Encode(e)
+		},
+		beat: func(w io.Writer) error { _, err := io.WriteString(w, "\n"); return err },
+		done: func() {
+			t.Close()
+			a.log.Info("tap closed", "user", user)
+		},
+	}.response(), nil
 }
 
-// writeTap writes a tap's events until it ends, the caller hangs up or stands
-// still.
-func writeTap(ctx context.Context, w http.ResponseWriter, t *tap.Tap) {
-	out := http.NewResponseController(w)
-	lines := json.NewEncoder(w)
-	lines.SetEscapeHTML(false)
-	var events []tap.Event
-	for {
-		_ = out.SetWriteDeadline(time.Now().Add(tapWrite)) // not every writer has one
-		var err error
-		for _, e := range events {
-			err = errors.Join(err, lines.Encode(e))
-		}
-		if len(events) == 0 { // at the start and as a beat
-			_, err = io.WriteString(w, "\n")
-		}
-		if errors.Join(err, out.Flush()) != nil {
-			return
-		}
-		wait, cancel := context.WithTimeout(ctx, tapBeat)
-		events, err = t.Next(wait)
-		cancel()
-		if ctx.Err() != nil || errors.Is(err, io.EOF) {
-			return
-		}
-	}
-}
+// textDraining is why nothing new is followed.
+const textDraining = "The server is shutting down."

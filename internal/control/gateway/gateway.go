@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/tap"
 )
@@ -51,6 +52,8 @@ type Config struct {
 
 	// Taps is told of every frame, connect, refusal and close; nil: nobody is.
 	Taps *tap.Bus
+	// Events is told of sockets that were closed for being slow; nil: nobody is.
+	Events *events.Log
 }
 
 func (c Config) withDefaults() Config {
@@ -195,9 +198,17 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, idle time.Durati
 		<-c.out.done // what was queued is written first
 		cancelAfter.Stop()
 		cancel()
+		g.tellSlow(c.out)
 		children.Wait()
 	}()
 	talk(ctx, c)
+}
+
+// tellSlow tells of a known peer whose socket ended because it read too slowly.
+func (g *Gateway) tellSlow(w *writer) {
+	if who := w.tapped.side.Load(); who != nil && w.slow() {
+		g.cfg.Events.Publish(events.Event{Type: events.SocketSlow, Wearer: who.user, App: who.pkg})
+	}
 }
 
 // keepAlive pings until the socket is closed. When no answer comes within idle

@@ -84,7 +84,7 @@ func (w *writer) push(o outgoing) {
 	}
 	if w.bytes+len(o.data) > w.limit || w.frames == maxWaiting {
 		w.queue, w.bytes, w.frames = nil, 0, 0
-		w.closed, w.code, w.reason = true, websocket.StatusTryAgainLater, "slow"
+		w.closed, w.code, w.reason = true, websocket.StatusTryAgainLater, reasonSlow
 		w.overflow()
 		w.signal()
 		return
@@ -94,6 +94,16 @@ func (w *writer) push(o outgoing) {
 	w.frames++
 	w.signal()
 }
+
+// slow says whether the socket ended because its peer read too slowly.
+func (w *writer) slow() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason == reasonSlow
+}
+
+// reasonSlow goes with the close of a socket whose reader was too slow.
+const reasonSlow = "slow"
 
 // Close ends the socket with a status code after the frames that wait were
 // written. The first call decides code and reason; it does not wait.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"glimpse/internal/control/camera"
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -77,6 +78,11 @@ func (s *Session) attach(hello AppHello, socket Socket) *AppLink {
 	a.link, a.state, a.deadline = link, appRunning, time.Time{}
 	a.asked, a.released, a.initAt = false, false, time.Now()
 	s.log.Info("app connected", "app", a.app.Package, "fresh", fresh)
+	if fresh {
+		s.appNews(a, events.AppStarted, "")
+	} else {
+		s.appNews(a, events.AppReconnected, "")
+	}
 	link.send(s.appAck(a))
 	link.send(&protocol.DeviceState{
 		Envelope: s.envelope(protocol.TypeDeviceState, a.id), State: s.device.state(), FullSnapshot: true,
@@ -164,6 +170,7 @@ func (l *AppLink) updateSubscriptions(m *protocol.Subscriptions) {
 // closes the socket itself.
 func (l *AppLink) release(*protocol.Envelope) {
 	l.app.released, l.session.memory.dirty = true, true
+	l.session.appNews(l.app, events.AppReleased, "")
 }
 
 // pong answers a ping; never sent otherwise, since old SDKs do not know it.

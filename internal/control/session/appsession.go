@@ -8,6 +8,7 @@ import (
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/camera"
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -163,6 +164,7 @@ func (s *Session) appDue(a *appSession) {
 // tried again after a hold, as long as resurrect allows; its camera holds end.
 func (s *Session) startFailed(a *appSession, why string) {
 	s.log.Warn("app did not start", "app", a.app.Package, "reason", why)
+	s.appNews(a, events.AppGivenUp, "It did not start: "+why)
 	a.answer(&Refusal{protocol.CodeAppNotStarted, "App " + a.app.Package + " could not be started: " + why})
 	s.step(camera.AppLeft{App: a.app.Package, Reason: protocol.ReasonError})
 	if len(a.revived) > 0 {
@@ -189,6 +191,7 @@ func (s *Session) appGone(l *AppLink) {
 	a.state = appAway
 	a.deadline = time.Now().Add(s.reg.cfg.AppHold)
 	s.log.Info("app disconnected", "app", a.app.Package, "released", a.released)
+	s.appNews(a, events.AppDisconnected, "")
 	s.step(camera.AppAway{App: a.app.Package})
 }
 
@@ -197,6 +200,7 @@ func (s *Session) appGone(l *AppLink) {
 func (s *Session) resurrect(a *appSession) {
 	if a.released {
 		s.log.Info("app released its session", "app", a.app.Package)
+		s.appNews(a, events.AppStopped, "It gave its session away")
 		s.step(camera.AppLeft{App: a.app.Package, Reason: protocol.ReasonSystemStop})
 		s.forget(a)
 		return
@@ -207,11 +211,13 @@ func (s *Session) resurrect(a *appSession) {
 	})
 	if len(a.revived) == maxResurrections {
 		s.log.Warn("app keeps going away, giving up", "app", a.app.Package, "attempts", maxResurrections)
+		s.appNews(a, events.AppGivenUp, "It keeps going away")
 		s.step(camera.AppLeft{App: a.app.Package, Reason: protocol.ReasonError})
 		s.forget(a)
 		return
 	}
 	a.revived = append(a.revived, now)
+	s.appNews(a, events.AppResurrected, "")
 	s.request(a)
 }
 
@@ -252,6 +258,7 @@ func (s *Session) stopped(a *appSession, reason string, err error) {
 	if err != nil {
 		s.log.Warn("app server was not told of the stop", "app", a.app.Package, "error", err)
 	}
+	s.appNews(a, events.AppStopped, reason)
 	if a.link != nil {
 		a.link.send(&protocol.AppStopped{Envelope: s.envelope(protocol.TypeAppStopped, a.id), Reason: reason})
 		a.link.socket.Close(closeNormal, "App stopped")
@@ -267,6 +274,11 @@ func (s *Session) stopped(a *appSession, reason string, err error) {
 		return
 	}
 	a.answer(endedMeanwhile())
+}
+
+// appNews tells what happened to an app.
+func (s *Session) appNews(a *appSession, typ events.Type, message string) {
+	s.news.Publish(events.Event{Type: typ, App: a.app.Package, Message: message})
 }
 
 // forget drops an app session that is over.

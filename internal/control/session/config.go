@@ -7,6 +7,7 @@ import (
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/camera"
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -93,6 +94,8 @@ type Deps struct {
 	Streams  Streams
 	// Store keeps what survives a restart; nil means that nothing does.
 	Store Store
+	// Events takes what happens to wearers; nil means that nobody asks.
+	Events *events.Log
 }
 
 // address is where the world reaches this server, as one wearer sees it.

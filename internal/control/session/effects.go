@@ -5,6 +5,7 @@ import (
 
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/camera"
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -111,8 +112,12 @@ func (s *Session) tellGlasses(message any) {
 	}
 }
 
-// note logs what the camera decided; ids only, never keys or URLs.
+// note tells what the camera decided; ids only, never keys or URLs.
 func (s *Session) note(n camera.Note) {
+	s.news.Publish(events.Event{
+		Type: events.Type(n.What), Stream: n.StreamID, Kind: n.Kind.String(), App: n.App,
+		Status: n.Status, Code: string(n.Code), Message: n.Message,
+	})
 	args := []any{"stream", n.StreamID, "kind", n.Kind.String()}
 	for _, pair := range [][2]string{
 		{"app", n.App}, {"status", n.Status}, {"code", string(n.Code)}, {"message", n.Message},

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -13,6 +14,7 @@ import (
 type PhoneLink struct {
 	session *Session
 	socket  Socket
+	asked   wishes // what it was asked for, last
 }
 
 // AttachPhone connects the phone of user (as auth.UserID spells it), making the
@@ -36,6 +38,7 @@ func (s *Session) attachPhone(base string, socket Socket) *PhoneLink {
 	link := &PhoneLink{session: s, socket: socket}
 	old := s.phone
 	s.log.Info("phone connected", "superseded", old != nil)
+	s.news.Publish(events.Event{Type: events.PhoneConnected})
 	if old != nil {
 		s.superseded(old)
 	}
@@ -43,7 +46,6 @@ func (s *Session) attachPhone(base string, socket Socket) *PhoneLink {
 	s.setBase(base, true)
 	link.greet(nil)
 	s.updateDevice(func(d *device) { d.phone = true })
-	s.asked = wishes{}
 	s.subscriptionsChanged()
 	if len(s.apps) > 0 {
 		s.appsChanged()
@@ -54,6 +56,7 @@ func (s *Session) attachPhone(base string, socket Socket) *PhoneLink {
 
 // superseded sends an older phone away (CONTROL.md "Sessions" 4).
 func (s *Session) superseded(old *PhoneLink) {
+	s.news.Publish(events.Event{Type: events.PhoneSuperseded})
 	if stream := s.camera.Stream; stream != nil {
 		old.send(s.stopStream(stream.AppID(), stream.ID))
 	}
@@ -85,6 +88,7 @@ func (l *PhoneLink) Gone(ctx context.Context) {
 			return
 		}
 		s.log.Info("phone disconnected")
+		s.news.Publish(events.Event{Type: events.PhoneDisconnected})
 		s.phone = nil
 		s.until = time.Now().Add(s.reg.cfg.PhoneGrace)
 		s.updateDevice(func(d *device) { d.phone = false })

@@ -72,7 +72,7 @@ func New(deps Deps, cfg Config, log *slog.Logger) *Registry {
 	}
 	if deps.Store != nil {
 		saving, done := context.WithCancel(context.Background())
-		r.saver, r.saved = newSaver(deps.Store, log), done
+		r.saver, r.saved = newSaver(deps.Store, deps.Events, log), done
 		r.saving.Go(func() { r.saver.run(saving) })
 	}
 	return r

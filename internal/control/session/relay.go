@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -66,8 +67,14 @@ type capabilitiesUpdate struct {
 // updateDevice changes what is known of the glasses and tells the apps what is
 // new in it.
 func (s *Session) updateDevice(change func(*device)) {
-	before, model := s.device.state(), s.device.model
+	before, model, connected := s.device.state(), s.device.model, s.device.connected
 	change(&s.device)
+	switch {
+	case s.device.connected && !connected:
+		s.news.Publish(events.Event{Type: events.GlassesConnected, Message: s.device.model})
+	case connected && !s.device.connected:
+		s.news.Publish(events.Event{Type: events.GlassesLost})
+	}
 	delta := changed(before, s.device.state())
 	if len(delta) == 0 {
 		return
@@ -136,15 +143,15 @@ func (s *Session) subscriptionsChanged() {
 		return
 	}
 	mic, need := s.wantedSound()
-	if mic != s.asked.mic && (mic != "off" || s.asked.mic != "") {
-		s.asked.mic = mic
+	if mic != s.phone.asked.mic && (mic != "off" || s.phone.asked.mic != "") {
+		s.phone.asked.mic = mic
 		s.phone.send(&micChange{
 			Envelope: s.envelope("microphone_state_change", s.user), Enabled: mic != "off", RequiredData: need,
 		})
 	}
 	tier := s.wantedTier()
-	if tier != s.asked.tier && (tier != tierLeast || s.asked.tier != "") {
-		s.asked.tier = tier
+	if tier != s.phone.asked.tier && (tier != tierLeast || s.phone.asked.tier != "") {
+		s.phone.asked.tier = tier
 		s.phone.send(&locationTier{Envelope: s.envelope("set_location_tier", s.user), Tier: tier})
 	}
 }

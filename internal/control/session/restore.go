@@ -5,13 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"glimpse/internal/control/camera"
+	"glimpse/internal/control/events"
 	"glimpse/internal/control/store"
 )
 
@@ -90,6 +89,9 @@ func (s *Session) restore(r *Record, found []*appSession) {
 		return
 	}
 	s.log.Info("stream restored", "stream", stream.ID, "kind", stream.Kind.String())
+	s.news.Publish(events.Event{
+		Type: events.StreamInterrupted, Stream: stream.ID, Kind: stream.Kind.String(), Message: "The server restarted",
+	})
 	if stream.Kind == camera.Managed {
 		ids := camera.IDs{StreamID: stream.ID, IngestKey: stream.IngestKey, PlaybackID: stream.PlaybackID}
 		if err := s.openIngest(ids); err != nil {
@@ -146,79 +148,4 @@ func (s *Session) record() *Record {
 	}
 	slices.SortFunc(record.Apps, func(a, b AppRecord) int { return strings.Compare(a.Package, b.Package) })
 	return record
-}
-
-// saver writes records behind the sessions: in the order in which users first
-// changed, the newest record of each, one at a time.
-type saver struct {
-	store Store
-	log   *slog.Logger
-
-	mu      sync.Mutex
-	pending map[string]*Record // nil means delete
-	order   []string
-	wake    chan struct{} // capacity 1
-}
-
-const storeTimeout = 5 * time.Second // of one write
-
-func newSaver(to Store, log *slog.Logger) *saver {
-	return &saver{store: to, log: log, pending: make(map[string]*Record), wake: make(chan struct{}, 1)}
-}
-
-// put hands over a record, which must not change afterwards. It never waits.
-func (w *saver) put(user string, record *Record) {
-	w.mu.Lock()
-	if _, waits := w.pending[user]; !waits {
-		w.order = append(w.order, user)
-	}
-	w.pending[user] = record
-	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-// run writes until ctx ends and then what is left.
-func (w *saver) run(ctx context.Context) {
-	for {
-		select {
-		case <-w.wake:
-			w.flush()
-		case <-ctx.Done():
-			w.flush()
-			return
-		}
-	}
-}
-
-func (w *saver) flush() {
-	for {
-		w.mu.Lock()
-		if len(w.order) == 0 {
-			w.mu.Unlock()
-			return
-		}
-		user := w.order[0]
-		w.order = w.order[1:]
-		record := w.pending[user]
-		delete(w.pending, user)
-		w.mu.Unlock()
-		if err := w.write(user, record); err != nil {
-			w.log.Error("session cannot be stored, a restart would lose it", "user", user, "error", err)
-		}
-	}
-}
-
-func (w *saver) write(user string, record *Record) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	if record != nil {
-		return w.store.Put(ctx, user, *record)
-	}
-	if err := w.store.Delete(ctx, user); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	return nil
 }

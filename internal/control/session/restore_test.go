@@ -25,7 +25,7 @@ func (w *world) remembering() (restart func(kill bool)) {
 	var alive *mortalStore
 	next := func() {
 		alive = &mortalStore{Store: bucket}
-		w.reg = New(Deps{Apps: w.apps, Webhooks: w.hooks, Streams: w.streams, Store: alive}, Config{}, slog.New(slog.DiscardHandler))
+		w.reg = New(w.deps(alive), Config{}, slog.New(slog.DiscardHandler))
 		if err := w.reg.Restore(w.ctx); err != nil {
 			w.t.Error(err)
 		}

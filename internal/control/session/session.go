@@ -9,6 +9,7 @@ import (
 
 	"glimpse/internal/actor"
 	"glimpse/internal/control/camera"
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -36,8 +37,8 @@ type Session struct {
 	apps    map[string]*appSession // by package; a stopped app is not in it
 	retired []retired
 	base    address
-	asked   wishes // of the phone, last
 	memory  memory
+	news    *events.Source
 	until   time.Time // the session ends then; zero while it is needed
 	ending  bool
 }
@@ -61,7 +62,7 @@ func newSession(r *Registry, user string) *Session {
 		user: user, reg: r, log: r.log.With("user", user),
 		loop: actor.New(mailbox), ctx: ctx, stop: cancel, media: newMediaBox(),
 		camera:  camera.New(r.cfg.Camera),
-		ingests: make(map[string]Ingest), apps: make(map[string]*appSession),
+		ingests: make(map[string]Ingest), apps: make(map[string]*appSession), news: r.deps.Events.Source(user),
 		until: time.Now().Add(r.cfg.PhoneGrace), // in case nobody ever comes
 	}
 	s.timer = alarm{time.NewTimer(r.cfg.PhoneGrace), s.until}
@@ -71,6 +72,7 @@ func newSession(r *Registry, user string) *Session {
 // run is the session's life; it returns after everything it started.
 func (s *Session) run() {
 	s.log.Info("session started")
+	s.news.Publish(events.Event{Type: events.WearerCame})
 	s.work.Go(s.pump)
 	s.loop.Run(s.ctx)
 	s.timer.Stop()
@@ -86,6 +88,8 @@ func (s *Session) run() {
 	}
 	s.work.Wait()
 	s.log.Info("session ended")
+	s.news.Publish(events.Event{Type: events.WearerLeft})
+	s.news.Flush()
 }
 
 // do runs f on the loop and waits for it. It must not be called from the loop.

@@ -11,10 +11,12 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"glimpse/internal/control/apps"
+	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
 
@@ -198,6 +200,12 @@ type world struct {
 	apps    fakeApps
 	hooks   *fakeHooks
 	streams *fakeStreams
+	events  *events.Log
+}
+
+// deps are the fakes, with a store when there is one.
+func (w *world) deps(store Store) Deps {
+	return Deps{Apps: w.apps, Webhooks: w.hooks, Streams: w.streams, Store: store, Events: w.events}
 }
 
 // inWorld runs a test with a fake clock.
@@ -212,7 +220,8 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 				"com.x.blind": {Package: "com.x.blind", URL: "http://blind"},
 			},
 		}
-		w.reg = New(Deps{Apps: w.apps, Webhooks: w.hooks, Streams: w.streams}, Config{}, slog.New(slog.DiscardHandler))
+		w.events = events.New(events.DefaultSize, time.Now)
+		w.reg = New(w.deps(nil), Config{}, slog.New(slog.DiscardHandler))
 		defer func() { w.reg.Close() }() // the last one, after a restart
 		test(t, w)
 	})
