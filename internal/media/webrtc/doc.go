@@ -1,23 +1,23 @@
 // Package webrtc plays streams to browsers by WHEP
-// (draft-ietf-wish-whep) over one UDP socket, without a PeerConnection per
-// viewer: a stream is cut into RTP packets once, and a viewer is a cursor in
-// that ring with its own keys, payload types and sequence offset. It has no
-// goroutine, queue or timer of its own.
+// (draft-ietf-wish-whep) without a PeerConnection per viewer: package transport
+// carries, package packets cuts a stream into RTP packets once, and a viewer is a
+// cursor in that ring with its own keys, payload types and sequence offset. It has
+// no goroutine, queue or timer of its own.
 //
 // A picture's way: hub → feed (one goroutine per run that somebody watches:
 // packetise, history) → senders (one goroutine per core) → viewer.pump (patch,
 // seal in place, one sendmsg per train of equal packets). A viewer's way: POST
 // → SDP answer → authenticated ICE check → DTLS handshake → keys → join. What
-// comes back (checks, handshakes, RTCP) is read by one goroutine.
+// comes back (checks, handshakes, RTCP) is read by the transport's goroutine.
 //
-// Who owns what: the Server owns the socket, the tables of sessions and feeds
+// Who owns what: the Server owns the transport, the tables of sessions and feeds
 // and all goroutines, and Run returns after the last of them. A feed owns the
-// histories of its run; packets are immutable once in a history. A viewer's
-// cursors, its SRTP context and its destination belong to viewer.mu.
+// histories of its run. A viewer's cursors, its keys and its destination belong to
+// viewer.mu.
 //
-// Locks, in the order in which they may nest: Server.mu, session.mu, feed.mu,
-// viewer.mu, and then one of history.mu, sender.mu, link.mu, sharedBucket.mu.
-// Media is never sent while any but viewer.mu is held.
+// Locks, in the order in which they may nest: Server.mu, the transport's, feed.mu,
+// viewer.mu, and then one of the history's, sender.mu, sharedBucket.mu. Media is
+// never sent while any but viewer.mu is held.
 //
 // The rule that everything about sequence numbers serves: one SRTP index
 // (SSRC, rollover, sequence) is never sealed twice with different bytes, for

@@ -16,6 +16,7 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/webrtc/packets"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 	linger = 10 * time.Second
 	// soundSlack is how far sound may be off its counted timestamp before it is
 	// counted anew: packets of exact length must have exact timestamps.
-	soundSlack = 40 * audioClock / 1000
+	soundSlack = 40 * packets.AudioClock / 1000
 	// soundBurst apart, packets come one by one.
 	soundBurst = 10 * time.Millisecond
 )
@@ -36,7 +37,7 @@ type feed struct {
 	log    *slog.Logger
 	cancel context.CancelFunc
 
-	video, audio         *history
+	video, audio         *packets.History
 	videoBase, audioBase uint32 // timestamps of time 0 of the timeline
 	rtx                  uint32 // SSRC of retransmissions
 
@@ -87,8 +88,8 @@ func (u users) idle(now time.Time) bool { return u.count == 0 && now.Sub(u.since
 func newFeed(s *Server, run *hub.Run) *feed {
 	f := &feed{
 		server: s, run: run, log: s.log.With("stream", run.Stream().ID()),
-		video:     newHistory(rand.Uint32(), videoPackets, videoNumbers),
-		audio:     newHistory(rand.Uint32(), audioPackets, audioPackets),
+		video:     packets.NewPictures(rand.Uint32()),
+		audio:     packets.NewSound(rand.Uint32()),
 		videoBase: rand.Uint32(), audioBase: rand.Uint32(), rtx: rand.Uint32(),
 		ready: make(chan struct{}),
 	}
@@ -111,7 +112,7 @@ func (f *feed) follow(ctx context.Context) (why error) {
 	rd := f.run.Subscribe(hub.ReaderOptions{PictureWake: true})
 	defer rd.Close()
 	var frames []*frame.Frame
-	var packets [][]byte
+	var cut [][]byte
 	shown := time.Duration(-1)
 	for first := true; ; first = false {
 		var err error
@@ -130,10 +131,10 @@ func (f *feed) follow(ctx context.Context) (why error) {
 			}
 			shown = fr.PTS
 			f.origin.Store(fr.Wall.Add(-fr.PTS).UnixNano())
-			packets = packetise(packets[:0], fr, f.video.ssrc, f.videoBase+ticks(fr.PTS, videoClock))
-			f.video.add(packets, fr.PTS, fr.Key, time.Now())
+			cut = packets.Packetise(cut[:0], fr, f.video.SSRC(), f.videoBase+packets.Ticks(fr.PTS, packets.VideoClock))
+			f.video.Add(cut, fr.PTS, fr.Key, time.Now())
 		}
-		clear(packets)
+		clear(cut)
 		clear(frames)
 		if first {
 			close(f.ready)
@@ -211,17 +212,17 @@ func (f *feed) sound(fr *frame.Frame) {
 	if !t.caughtUp(now) {
 		return
 	}
-	ts := f.audioBase + ticks(fr.PTS, audioClock)
+	ts := f.audioBase + packets.Ticks(fr.PTS, packets.AudioClock)
 	if off := int32(ts - t.next); t.started && off > -soundSlack && off < soundSlack {
 		ts = t.next
 	}
-	p := soundPacket(fr.Payload, f.audio.ssrc, ts)
+	p := packets.Sound(fr.Payload, f.audio.SSRC(), ts)
 	if p == nil || t.started && int32(ts-t.next) < 0 { // a timestamp must not go back
 		f.server.stats.dropSound.Add(1)
 		return
 	}
 	t.next, t.started = ts+uint32(opus.PacketDuration2(fr.Payload)), true
-	f.audio.add([][]byte{p}, fr.PTS, false, now)
+	f.audio.Add([][]byte{p}, fr.PTS, false, now)
 	f.wake()
 }
 

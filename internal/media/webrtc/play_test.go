@@ -80,7 +80,7 @@ func (r *rig) join(rtx bool, change ...func(answer string) string) *watcher {
 		r.server.mu.Lock()
 		at := r.server.sessions[w.location[strings.LastIndex(w.location, "/")+1:]]
 		r.server.mu.Unlock()
-		return at != nil && !at.waiting()
+		return at != nil && at.viewer.Load() != nil
 	})
 	return w
 }
@@ -98,7 +98,7 @@ func (w *watcher) read(track *webrtc.TrackRemote) {
 		}
 		w.video.Add(1)
 		w.gaps.add(p.SequenceNumber)
-		if b := p.Payload; len(b) > 10 && b[0]&0x1f == nalFUA && b[1]&0x80 != 0 {
+		if b := p.Payload; len(b) > 10 && b[0]&0x1f == 28 && b[1]&0x80 != 0 {
 			n := binary.BigEndian.Uint64(b[2:])
 			if _, known := w.frames.LoadOrStore(n, time.Now()); !known {
 				w.newest.Store(max(n, w.newest.Load()))
@@ -179,54 +179,74 @@ func TestPlay(t *testing.T) {
 // lossy is a relay between a client and the server that swallows the first
 // sending of some packets to the client.
 type lossy struct {
-	conn    *net.UDPConn
+	conn    *net.UDPConn // towards the client
 	server  netip.AddrPort
 	percent int
 	flights int // last flights of the handshake to swallow
 	mu      sync.Mutex
 	client  netip.AddrPort
+	out     *net.UDPConn // towards the server
 	lost    int
 	tasks   sync.WaitGroup
 }
 
 func newLossy(t *testing.T, server netip.AddrPort, percent int) *lossy {
 	t.Helper()
+	l := &lossy{conn: loopback(t), out: loopback(t), server: server, percent: percent}
+	l.tasks.Go(l.up)
+	l.tasks.Go(l.down)
+	t.Cleanup(func() { _, _ = l.conn.Close(), l.out.Close(); l.tasks.Wait() })
+	return l
+}
+
+// loopback opens a socket that the test closes.
+func loopback(t *testing.T) *net.UDPConn {
+	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lossy{conn: conn, server: server, percent: percent}
-	l.tasks.Go(l.run)
-	t.Cleanup(func() { _ = conn.Close(); l.tasks.Wait() })
-	return l
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
-func (l *lossy) run() {
+// up carries what the client sends.
+func (l *lossy) up() {
 	buf := make([]byte, 2000)
-	once := map[string]bool{}
 	for {
 		n, from, err := l.conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
 		}
 		l.mu.Lock()
-		to := l.server
-		if from == l.server {
-			to = l.client
-			media := n > 12 && buf[0] >= 128 && (buf[1] < 192 || buf[1] > 223)
-			if n > 0 && buf[0] == dtlsChangeCipherSpec && l.flights > 0 {
-				l.flights--
+		l.client = from
+		l.mu.Unlock()
+		_, _ = l.out.WriteToUDPAddrPort(buf[:n], l.server)
+	}
+}
+
+// down carries what the server sends.
+func (l *lossy) down() {
+	buf := make([]byte, 2000)
+	once := map[string]bool{}
+	for {
+		n, _, err := l.out.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		to := l.client
+		media := n > 12 && buf[0] >= 128 && (buf[1] < 192 || buf[1] > 223)
+		if n > 0 && buf[0] == 20 && l.flights > 0 {
+			l.flights--
+			to = netip.AddrPort{}
+		}
+		if id := string(buf[2:12]); media && !once[id] {
+			once[id] = true
+			if rand.IntN(100) < l.percent {
+				l.lost++
 				to = netip.AddrPort{}
 			}
-			if id := string(buf[2:12]); media && !once[id] {
-				once[id] = true
-				if rand.IntN(100) < l.percent {
-					l.lost++
-					to = netip.AddrPort{}
-				}
-			}
-		} else {
-			l.client = from
 		}
 		l.mu.Unlock()
 		if to.IsValid() {
@@ -338,11 +358,11 @@ func TestIdleViewer(t *testing.T) {
 	r.publish()
 	w := r.join(true)
 	defer w.close()
-	r.server.sweep(time.Now().Add(idleAfter - 5*time.Second))
+	r.server.sweep(time.Now().Add(30*time.Second - 5*time.Second))
 	if s := r.server.Stats(); s.Viewers != 1 {
 		t.Fatalf("%d viewers after 25 s", s.Viewers)
 	}
-	r.server.sweep(time.Now().Add(idleAfter))
+	r.server.sweep(time.Now().Add(30 * time.Second))
 	if s := r.server.Stats(); s.Viewers != 0 {
 		t.Errorf("%d viewers after 30 s", s.Viewers)
 	}
@@ -369,50 +389,4 @@ func TestResumeAndEnd(t *testing.T) {
 	r.stream.Close("over")
 	w.wait(webrtc.PeerConnectionStateClosed)
 	eventually(t, "leaving", func() bool { return r.server.Stats().Viewers == 0 })
-}
-
-// The network changes under a viewer: the newest nominated address is followed.
-func TestRebinding(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	r.publish()
-	w := r.join(true)
-	defer w.close()
-	eventually(t, "pictures", func() bool { return w.newest.Load() > 0 })
-	at := r.only()
-	moved, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer moved.Close()
-	to := moved.LocalAddr().(*net.UDPAddr).AddrPort()
-	if add, _ := at.reached(path{remote: to}, true, time.Now()); add != to {
-		t.Errorf("the new address was not taken: %v", add)
-	}
-	buf := make([]byte, maxDatagram)
-	_ = moved.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := moved.Read(buf); err != nil {
-		t.Fatalf("nothing comes at the new address: %v", err)
-	}
-	for i := range 2 * maxAddresses {
-		at.reached(path{remote: netip.AddrPortFrom(to.Addr(), uint16(1000+i))}, false, time.Now())
-	}
-	if len(at.known) != maxAddresses {
-		t.Errorf("%d addresses kept", len(at.known))
-	}
-}
-
-// Run returns when its context ends although handshakes are under way.
-func TestRunEndsDuringHandshake(t *testing.T) {
-	r := newRig(t, nil)
-	r.publish()
-	if res, _ := r.do("POST", "/live/play/whep", chromiumOffer(t)); res.StatusCode != 201 {
-		t.Fatal(res.StatusCode)
-	}
-	silent, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	r.only().reached(path{remote: silent.LocalAddr().(*net.UDPAddr).AddrPort()}, true, time.Now())
 }

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"glimpse/internal/media/webrtc/packets"
+	"glimpse/internal/media/webrtc/transport"
 )
 
 const (
@@ -25,12 +28,12 @@ type feedback struct {
 
 // parseFeedback reads a compound RTCP packet. Unknown packets are skipped.
 func parseFeedback(b []byte, video uint32) (feedback, error) {
-	packets, err := rtcp.Unmarshal(b)
+	list, err := rtcp.Unmarshal(b)
 	if err != nil {
 		return feedback{}, err
 	}
 	var f feedback
-	for _, p := range packets {
+	for _, p := range list {
 		switch p := p.(type) {
 		case *rtcp.TransportLayerNack:
 			if p.MediaSSRC == video {
@@ -59,23 +62,21 @@ func (f *feedback) nack(pairs []rtcp.NackPair) {
 	}
 }
 
-// feedback handles an RTCP datagram. For the socket's reader alone, whose batch
-// b is.
-func (v *viewer) feedback(data []byte, b *batch, now time.Time) {
+// feedback handles an RTCP datagram.
+func (v *viewer) feedback(data []byte, now time.Time) {
 	v.mu.Lock()
-	open := v.keys.open // which only this goroutine uses
-	v.mu.Unlock()
-	plain, err := open.DecryptRTCP(nil, data, nil)
+	defer v.mu.Unlock()
+	plain, err := v.keys.OpenControl(data)
 	if err != nil {
 		v.stats.dropForged.Add(1)
 		return
 	}
-	f, err := parseFeedback(plain, v.feed.video.ssrc)
+	f, err := parseFeedback(plain, v.feed.video.SSRC())
 	if err != nil {
 		return
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	b := v.feed.server.scratch.Get().(*batch)
+	defer v.feed.server.scratch.Put(b)
 	if v.closed {
 		return
 	}
@@ -93,21 +94,21 @@ func (v *viewer) feedback(data []byte, b *batch, now time.Time) {
 // whether the viewer misses something that has left the history, which no
 // browser complains about again: it must be restarted.
 func (v *viewer) retransmit(missing []uint16, b *batch, now time.Time) (gone bool) {
-	rate := v.feed.video.rate() / retransmitShare
+	rate := v.feed.video.Rate() / retransmitShare
 	v.budget.rate, v.budget.burst = rate, max(rate, retransmitBurst)
-	b.reset()
+	b.Reset()
 	for _, seq := range missing {
-		index, extended, ok := v.video.index(seq)
+		index, extended, ok := v.video.Index(seq)
 		if !ok {
 			v.stats.nackRefused.Add(1)
 			continue
 		}
-		n, held := v.feed.video.fetch(b.packets[:1], index)
+		n, held := v.feed.video.Fetch(b.packets[:1], index)
 		if !held || n == 0 {
 			gone = true
 			continue
 		}
-		if !v.budget.take(now, len(b.packets[0].data)) {
+		if !v.budget.take(now, len(b.packets[0].Data)) {
 			v.stats.dropBudget.Add(1)
 			continue
 		}
@@ -115,7 +116,7 @@ func (v *viewer) retransmit(missing []uint16, b *batch, now time.Time) (gone boo
 			v.closed = true
 			return false
 		}
-		if b.used == maxTurn {
+		if used, _ := b.Sealed(); used == transport.MaxBatch {
 			v.flushAgain(b)
 		}
 	}
@@ -124,33 +125,33 @@ func (v *viewer) retransmit(missing []uint16, b *batch, now time.Time) (gone boo
 }
 
 // again seals one packet for the second time.
-func (v *viewer) again(p *packet, extended uint64, b *batch) error {
-	plain := b.next(p.data)
-	ts := v.video.plan.timestamp(p.picture, timestamp(p.data))
+func (v *viewer) again(p *packets.Packet, extended uint64, b *batch) error {
+	ts := v.video.Plan.Timestamp(p.Picture, packets.Timestamp(p.Data))
 	if v.pt.rtx == 0 {
-		setPayloadType(plain, v.pt.video)
-		setSequence(plain, uint16(extended))
-		setTimestamp(plain, ts)
-		return b.seal(v.keys, plain)
+		plain := b.Next(p.Data, 0)
+		packets.SetPayloadType(plain, v.pt.video)
+		packets.SetSequence(plain, uint16(extended))
+		packets.SetTimestamp(plain, ts)
+		return b.Seal(v.keys, plain)
 	}
 	// RFC 4588 §4: the original sequence number, then the original payload.
-	plain = b.buf[b.length : b.length+len(p.data)+2]
-	copy(plain[headerSize+2:], p.data[headerSize:])
-	binary.BigEndian.PutUint16(plain[headerSize:], uint16(extended))
-	setPayloadType(plain, v.pt.rtx)
-	setSequence(plain, v.rtxSeq)
-	setTimestamp(plain, ts)
-	setSSRC(plain, v.feed.rtx)
+	plain := b.Next(p.Data, 2)
+	copy(plain[packets.HeaderSize+2:], p.Data[packets.HeaderSize:])
+	binary.BigEndian.PutUint16(plain[packets.HeaderSize:], uint16(extended))
+	packets.SetPayloadType(plain, v.pt.rtx)
+	packets.SetSequence(plain, v.rtxSeq)
+	packets.SetTimestamp(plain, ts)
+	packets.SetSSRC(plain, v.feed.rtx)
 	v.rtxSeq++
-	return b.seal(v.keys, plain)
+	return b.Seal(v.keys, plain)
 }
 
 func (v *viewer) flushAgain(b *batch) {
-	bytes, used := b.length, b.used
+	used, bytes := b.Sealed()
 	if used == 0 {
 		return
 	}
-	lost, _ := b.flush(v.socket, &v.to)
+	lost := b.Flush(&v.to)
 	v.stats.sent(used, bytes, lost)
 	v.stats.retransmitted.Add(uint64(used))
 }
@@ -166,19 +167,20 @@ func ntp(t time.Time) uint64 {
 // timestamps.
 func (v *viewer) sendReport(now time.Time) {
 	at := v.feed.position(now)
-	packets := []rtcp.Packet{&rtcp.SenderReport{
-		SSRC: v.feed.video.ssrc, NTPTime: ntp(now), RTPTime: v.feed.videoBase + ticks(at, videoClock),
-		PacketCount: v.video.packets, OctetCount: v.video.octets,
+	video, audio := v.feed.video.SSRC(), v.feed.audio.SSRC()
+	reports := []rtcp.Packet{&rtcp.SenderReport{
+		SSRC: video, NTPTime: ntp(now), RTPTime: v.feed.videoBase + packets.Ticks(at, packets.VideoClock),
+		PacketCount: v.video.Packets, OctetCount: v.video.Octets,
 	}}
-	names := []rtcp.SourceDescriptionChunk{chunk(v.feed.video.ssrc)}
+	names := []rtcp.SourceDescriptionChunk{chunk(video)}
 	if v.pt.audio != 0 {
-		packets = append(packets, &rtcp.SenderReport{
-			SSRC: v.feed.audio.ssrc, NTPTime: ntp(now), RTPTime: v.feed.audioBase + ticks(at, audioClock),
-			PacketCount: v.audio.packets, OctetCount: v.audio.octets,
+		reports = append(reports, &rtcp.SenderReport{
+			SSRC: audio, NTPTime: ntp(now), RTPTime: v.feed.audioBase + packets.Ticks(at, packets.AudioClock),
+			PacketCount: v.audio.Packets, OctetCount: v.audio.Octets,
 		})
-		names = append(names, chunk(v.feed.audio.ssrc))
+		names = append(names, chunk(audio))
 	}
-	v.sendControl(append(packets, &rtcp.SourceDescription{Chunks: names}))
+	v.sendControl(append(reports, &rtcp.SourceDescription{Chunks: names}))
 }
 
 func chunk(ssrc uint32) rtcp.SourceDescriptionChunk {
@@ -188,15 +190,15 @@ func chunk(ssrc uint32) rtcp.SourceDescriptionChunk {
 }
 
 // sendControl seals and sends RTCP; what goes wrong is as good as lost.
-func (v *viewer) sendControl(packets []rtcp.Packet) {
-	raw, err := rtcp.Marshal(packets)
+func (v *viewer) sendControl(compound []rtcp.Packet) {
+	raw, err := rtcp.Marshal(compound)
 	if err != nil {
 		return
 	}
-	sealed, err := v.keys.seal.EncryptRTCP(nil, raw, nil)
+	sealed, err := v.keys.SealControl(raw)
 	if err != nil {
 		v.closed = true
 		return
 	}
-	_ = v.socket.send(&v.to, sealed, train{count: 1, size: len(sealed), bytes: len(sealed)})
+	_ = v.to.Send(sealed)
 }

@@ -1,14 +1,13 @@
 package webrtc
 
 import (
-	"net/http/httptest"
-	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/srtp/v3"
+
+	"glimpse/internal/media/webrtc/packets"
 )
 
 // MEDIA W5: one compound of sender reports for both media, from one clock: the
@@ -24,7 +23,7 @@ func TestSenderReports(t *testing.T) {
 	b.pump(b.scratch, now)
 	read := func() []rtcp.Packet {
 		t.Helper()
-		buf := make([]byte, maxDatagram)
+		buf := make([]byte, 1600)
 		for {
 			_ = b.peer.SetReadDeadline(time.Now().Add(5 * time.Second))
 			n, err := b.peer.Read(buf)
@@ -56,13 +55,13 @@ func TestSenderReports(t *testing.T) {
 		if _, names := list[2].(*rtcp.SourceDescription); !ok || !ok2 || !names {
 			t.Fatalf("%v", list)
 		}
-		if video.SSRC != b.feed.video.ssrc || audio.SSRC != b.feed.audio.ssrc || video.NTPTime != audio.NTPTime {
+		if video.SSRC != b.feed.video.SSRC() || audio.SSRC != b.feed.audio.SSRC() || video.NTPTime != audio.NTPTime {
 			t.Errorf("%v, %v", video, audio)
 		}
-		if got, want := video.RTPTime-b.feed.videoBase, ticks(at, videoClock); got != want {
+		if got, want := video.RTPTime-b.feed.videoBase, packets.Ticks(at, packets.VideoClock); got != want {
 			t.Errorf("video at %d, want %d", got, want)
 		}
-		if got, want := audio.RTPTime-b.feed.audioBase, ticks(at, audioClock); got != want {
+		if got, want := audio.RTPTime-b.feed.audioBase, packets.Ticks(at, packets.AudioClock); got != want {
 			t.Errorf("audio at %d, want %d", got, want)
 		}
 	}
@@ -75,58 +74,65 @@ func TestSenderReports(t *testing.T) {
 	}
 }
 
-// Clients on this host get loopback candidates, others do not; configured hosts
-// come first, and the address by which we were called is one.
-func TestCandidates(t *testing.T) {
-	hosts := []netip.Addr{netip.MustParseAddr("198.51.100.9")}
-	socket, err := listen(":0")
-	if err != nil {
-		t.Fatal(err)
+func TestParseFeedback(t *testing.T) {
+	marshal := func(p ...rtcp.Packet) []byte {
+		b, err := rtcp.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	defer socket.close()
-	wild := &Server{socket: socket, hosts: hosts, v6: true}
-	bound, err := listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	nack := func(ssrc uint32, seqs ...uint16) rtcp.Packet {
+		return &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)}
 	}
-	defer bound.close()
-	loopback := netip.MustParseAddr("127.0.0.1")
+	many := make([]uint16, hugeNack+1)
+	for i := range many {
+		many[i] = uint16(i)
+	}
 	for _, test := range []struct {
-		name         string
-		server       *Server
-		remote, host string
-		has, hasNot  []netip.Addr
+		name    string
+		bytes   []byte
+		missing int
+		huge    bool
+		key     bool
+		err     bool
 	}{
-		{"local", wild, "127.0.0.1:5", "localhost:8002", append(hosts, loopback), nil},
-		{"remote", wild, "203.0.113.5:5", "glimpse.example:8002", hosts, []netip.Addr{loopback}},
-		{"behind one-to-one NAT", wild, "203.0.113.5:5", "192.0.2.44:8002", []netip.Addr{netip.MustParseAddr("192.0.2.44")}, []netip.Addr{loopback}},
-		{"a forged host", wild, "203.0.113.5:5", "127.0.0.1:8002", hosts, []netip.Addr{loopback}},
-		{"IPv6", wild, "[2001:db8::5]:5", "[2001:db8::1]", []netip.Addr{netip.MustParseAddr("2001:db8::1")}, []netip.Addr{loopback}},
-		{"bound to an address", &Server{socket: bound}, "203.0.113.5:5", "192.0.2.44", []netip.Addr{loopback}, []netip.Addr{netip.MustParseAddr("192.0.2.44")}},
+		{"receiver report", marshal(&rtcp.ReceiverReport{}), 0, false, false, false},
+		{"nack", marshal(&rtcp.ReceiverReport{}, nack(5, 1, 2, 30)), 3, false, false, false},
+		{"nack for sound", marshal(nack(6, 1, 2)), 0, false, false, false},
+		{"as many as we answer", marshal(nack(5, many[1:]...)), hugeNack, false, false, false},
+		{"one more", marshal(nack(5, many...)), hugeNack, true, false, false},
+		{"pli", marshal(&rtcp.PictureLossIndication{MediaSSRC: 5}), 0, false, true, false},
+		{"pli for another", marshal(&rtcp.PictureLossIndication{MediaSSRC: 6}), 0, false, false, false},
+		{"fir", marshal(&rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 5}}}), 0, false, true, false},
+		{"remb", marshal(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6, SSRCs: []uint32{5}}), 0, false, false, false},
+		{"cut short", marshal(nack(5, 1))[:10], 0, false, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := httptest.NewRequest("POST", "/live/x/whep", nil)
-			r.RemoteAddr, r.Host = test.remote, test.host
-			var got []netip.Addr
-			for _, c := range test.server.candidates(r) {
-				got = append(got, c.Addr())
-				if c.Port() != test.server.Addr().Port() {
-					t.Errorf("port %d", c.Port())
-				}
-			}
-			for _, a := range test.has {
-				if !slices.Contains(got, a) {
-					t.Errorf("%v misses %v", got, a)
-				}
-			}
-			for _, a := range test.hasNot {
-				if slices.Contains(got, a) {
-					t.Errorf("%v has %v", got, a)
-				}
-			}
-			if len(test.server.hosts) > 0 && got[0] != hosts[0] {
-				t.Errorf("%v does not begin with the configured host", got)
+			f, err := parseFeedback(test.bytes, 5)
+			if (err != nil) != test.err || len(f.missing) != test.missing || f.huge != test.huge || f.key != test.key {
+				t.Errorf("%d missing, huge %v, key %v, error %v", len(f.missing), f.huge, f.key, err)
 			}
 		})
 	}
+}
+
+// FuzzFeedback: no RTCP panics or asks for more than the bound.
+func FuzzFeedback(f *testing.F) {
+	for _, p := range []rtcp.Packet{
+		&rtcp.ReceiverReport{}, &rtcp.TransportLayerNack{MediaSSRC: 5, Nacks: []rtcp.NackPair{{PacketID: 9, LostPackets: 0xffff}}},
+		&rtcp.PictureLossIndication{MediaSSRC: 5}, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6},
+	} {
+		b, err := p.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, _ := parseFeedback(b, 5)
+		if len(got.missing) > hugeNack {
+			t.Fatalf("%d sequence numbers", len(got.missing))
+		}
+	})
 }

@@ -294,7 +294,8 @@ func (s *section) chooseOpus(formats []format) {
 // answerer is what an answer needs besides the offer.
 type answerer struct {
 	session     uint64 // for o=
-	cred        credentials
+	ufrag       string
+	password    string
 	fingerprint string // SHA-256
 	candidates  []netip.AddrPort
 	video       uint32 // SSRCs
@@ -341,7 +342,7 @@ func (a *answerer) section(line func(string, ...any), s *section) {
 		line("a=mid:%s", s.mid)
 	}
 	line("a=sendonly\r\na=rtcp-mux\r\na=rtcp-rsize")
-	line("a=ice-ufrag:%s\r\na=ice-pwd:%s", a.cred.ufrag, a.cred.password)
+	line("a=ice-ufrag:%s\r\na=ice-pwd:%s", a.ufrag, a.password)
 	line("a=fingerprint:sha-256 %s\r\na=setup:passive", a.fingerprint)
 	line("a=rtpmap:%d %s", s.pt, s.name)
 	if s.fmtp != "" {

@@ -26,7 +26,7 @@ func chromiumOffer(t testing.TB) string {
 
 func testAnswerer() *answerer {
 	return &answerer{
-		session: 1, cred: credentials{ufrag: "OURUFRAG", password: "ourpassword0123456789ab"}, fingerprint: "AA:BB",
+		session: 1, ufrag: "OURUFRAG", password: "ourpassword0123456789ab", fingerprint: "AA:BB",
 		candidates: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8189"), netip.MustParseAddrPort("[2001:db8::1]:8189")},
 		video:      111, rtx: 222, audio: 333,
 	}

@@ -2,10 +2,7 @@ package webrtc
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -15,23 +12,16 @@ import (
 
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/webrtc/transport"
 )
 
 const (
 	sweepEvery  = time.Second
-	maxPending  = 1024 // sessions that are not connected yet, in all
-	maxPerPeer  = 64   // and from one address (an IPv6 /64)
 	catchUpRate = 50 << 20
 )
 
 // Config of a server.
-type Config struct {
-	// Addr is the UDP address to listen on, for example ":8189".
-	Addr string
-	// Hosts are addresses or names under which clients reach this host besides
-	// its interfaces' addresses: a public address in front of NAT.
-	Hosts []string
-}
+type Config = transport.Config
 
 // Streams is where streams are looked up; *hub.Hub is one.
 type Streams interface {
@@ -49,17 +39,15 @@ type AudioSource interface {
 	Opus(ctx context.Context, run *hub.Run, emit func(*frame.Frame)) error
 }
 
-// Server plays streams by WHEP on one UDP socket. Make it with New, put its
-// routes into the HTTP server with Register, and Run it.
+// Server plays streams by WHEP on one port. Make it with New, put its routes into
+// the HTTP server with Register, and Run it.
 type Server struct {
 	log      *slog.Logger
 	streams  Streams
 	audio    AudioSource // nil: no sound
-	socket   *socket
-	identity identity
-	hosts    []netip.Addr
-	v6       bool
+	mux      *transport.Mux
 	senders  []*sender
+	scratch  sync.Pool // of *batch, for retransmissions
 	stats    counters
 	catchUps sharedBucket
 
@@ -70,29 +58,21 @@ type Server struct {
 	mu       sync.Mutex
 	closed   bool
 	sessions map[string]*session // by id
-	byUfrag  map[string]*session
-	byAddr   map[netip.AddrPort]*session
 	feeds    map[*hub.Run]*feed
 }
 
-// New opens the socket. audio may be nil: then viewers get pictures only. Run
-// must be called, it is what closes the socket.
+// New opens the sockets. audio may be nil: then viewers get pictures only. Run
+// must be called, it is what closes the sockets.
 func New(cfg Config, streams Streams, audio AudioSource, log *slog.Logger) (*Server, error) {
-	id, err := newIdentity()
+	mux, err := transport.Listen(cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := listen(cfg.Addr)
-	if err != nil {
-		return nil, err
-	}
-	local := socket.conn.LocalAddr().(*net.UDPAddr)
 	s := &Server{
-		log: log, streams: streams, audio: audio, socket: socket, identity: id,
-		hosts: resolveHosts(cfg.Hosts, log), v6: local.IP.To4() == nil,
-		sessions: map[string]*session{}, byUfrag: map[string]*session{},
-		byAddr: map[netip.AddrPort]*session{}, feeds: map[*hub.Run]*feed{},
+		log: log, streams: streams, audio: audio, mux: mux,
+		sessions: map[string]*session{}, feeds: map[*hub.Run]*feed{},
 	}
+	s.scratch.New = func() any { return new(batch) }
 	s.catchUps.bucket = bucket{rate: catchUpRate, burst: catchUpRate}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for range runtime.GOMAXPROCS(0) {
@@ -101,18 +81,22 @@ func New(cfg Config, streams Streams, audio AudioSource, log *slog.Logger) (*Ser
 	return s, nil
 }
 
-// Addr is the address of the socket.
-func (s *Server) Addr() netip.AddrPort { return s.socket.addr() }
+// Addr is the address of the sockets: UDP and TCP.
+func (s *Server) Addr() netip.AddrPort { return s.mux.Addr() }
 
 // Run serves until ctx ends, then says goodbye to all viewers and returns after
-// its last goroutine, with the socket closed. Call it once.
+// its last goroutine, with the sockets closed. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	stop, cancel := context.WithCancel(context.Background())
-	var senders, reader sync.WaitGroup
+	defer cancel()
+	var senders sync.WaitGroup
 	for _, sender := range s.senders {
 		senders.Go(func() { sender.run(stop) })
 	}
-	reader.Go(s.read)
+	carry, carried := context.WithCancel(context.Background())
+	defer carried()
+	over := make(chan error, 1)
+	go func() { over <- s.mux.Run(carry) }()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -130,9 +114,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.tasks.Wait()
 	cancel()
 	senders.Wait() // they use the bare descriptor
-	err := s.socket.conn.SetReadDeadline(time.Now())
-	reader.Wait()
-	return errors.Join(err, s.socket.close())
+	carried()
+	return <-over
 }
 
 // spawn runs a goroutine that Run waits for. It says false, and runs nothing,
@@ -158,143 +141,35 @@ func (s *Server) fault(what any) {
 	s.log.Error("panic in webrtc", "panic", what, "stack", string(debug.Stack()))
 }
 
-// read is the socket's one reader.
-func (s *Server) read() {
-	buf := make([]byte, maxDatagram)
-	scratch := new(batch)
-	for {
-		n, from, err := s.socket.read(buf)
-		switch {
-		case err == nil:
-			s.datagram(buf[:n], from, scratch, time.Now())
-		case s.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			return
-		default:
-			// An error about one peer (ICMP); never a reason to stop.
-			s.log.Debug("webrtc read", "error", err)
-			time.Sleep(time.Millisecond)
-		}
-	}
-}
-
-// datagram hands one datagram to its session, by its first byte (RFC 7983 §7).
-// A panic ends that session only.
-func (s *Server) datagram(b []byte, from path, scratch *batch, now time.Time) {
-	var at *session
-	defer func() {
-		if fault := recover(); fault != nil {
-			s.fault(fault)
-			if at != nil {
-				s.drop(at, "internal error")
-			}
-		}
-	}()
-	if len(b) < 2 {
-		return
-	}
-	if b[0] <= 3 {
-		at = s.stun(b, from, now)
-		return
-	}
-	s.mu.Lock()
-	at = s.byAddr[from.remote]
-	s.mu.Unlock()
-	switch {
-	case at == nil:
-		s.stats.dropStrange.Add(1)
-	case b[0] >= 20 && b[0] <= 63:
-		if at.dtls(b, from.remote, now) {
-			s.drop(at, "closed by the viewer")
-		}
-	case b[0] >= 128 && b[0] <= 191 && b[1] >= 192 && b[1] <= 223:
-		at.control(b, scratch, now)
-	}
-}
-
-// stun answers a check. Strangers get no answer.
-func (s *Server) stun(b []byte, from path, now time.Time) *session {
-	c, err := parseCheck(b)
-	if err != nil {
-		s.stats.dropStrange.Add(1)
-		return nil
-	}
-	s.mu.Lock()
-	at := s.byUfrag[c.ufrag]
-	s.mu.Unlock()
-	if at == nil {
-		s.stats.dropStrange.Add(1)
-		return nil
-	}
-	reply, accepted, err := c.answer(at.cred, from.remote)
-	if err != nil {
-		s.stats.dropStrange.Add(1)
-		return nil
-	}
-	if accepted {
-		add, forget := at.reached(from, c.nominated, now)
-		s.mu.Lock()
-		if add.IsValid() && s.sessions[at.id] == at {
-			s.byAddr[add] = at
-		}
-		if forget.IsValid() && s.byAddr[forget] == at {
-			delete(s.byAddr, forget)
-		}
-		s.mu.Unlock()
-	}
-	_ = s.socket.write(reply, from)
-	return at
-}
-
 // admit makes a session for an accepted offer. Errors are *refusal.
-func (s *Server) admit(o *offer, f *feed, playback string, client netip.Addr, now time.Time) (*session, error) {
-	at := &session{
-		server: s, feed: f, id: rand.Text(), playback: playback, client: client,
-		offer: o, cred: newCredentials(o.ufrag), created: now,
+func (s *Server) admit(o *offer, f *feed, playback string, client netip.Addr) (*session, error) {
+	at := newSession(s, f, playback, o)
+	peer, err := s.mux.Open(transport.Spec{
+		Client: client, Ufrag: o.ufrag, Fingerprint: o.fingerprint, Handler: at, Log: at.log,
+	})
+	if err != nil {
+		return nil, shuttingDown()
 	}
-	at.log = f.log.With("session", at.id[:8])
-	at.ctx, at.cancel = context.WithCancel(s.ctx)
+	at.peer = peer
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		at.cancel()
-		return nil, &refusal{http.StatusServiceUnavailable, "SHUTTING_DOWN", "The server is shutting down."}
-	}
-	if why := f.failed.Load(); why != nil { // since it was asked
-		at.cancel()
+	why := f.failed.Load() // since it was asked
+	switch {
+	case s.closed:
+		peer.Close()
+		return nil, shuttingDown()
+	case why != nil:
+		peer.Close()
 		return nil, why
 	}
-	s.sessions[at.id], s.byUfrag[at.cred.ufrag] = at, at
-	s.stats.pending.Add(1)
+	s.sessions[at.id] = at
 	s.stats.sessions.Add(1)
 	f.enter(at.hears())
 	return at, nil
 }
 
-// crowded reports whether too many sessions wait for their handshake, in all or
-// from this address.
-func (s *Server) crowded(client netip.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all, same := 0, 0
-	for _, at := range s.sessions {
-		if at.waiting() {
-			all++
-			if site(at.client) == site(client) {
-				same++
-			}
-		}
-	}
-	return all >= maxPending || same >= maxPerPeer
-}
-
-// site is what counts as one address: an IPv4 address or an IPv6 /64.
-func site(a netip.Addr) netip.Prefix {
-	bits := 32
-	if !a.Is4() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
+func shuttingDown() *refusal {
+	return &refusal{http.StatusServiceUnavailable, "SHUTTING_DOWN", "The server is shutting down."}
 }
 
 // feed returns the feed of a run, started if need be.
@@ -311,7 +186,7 @@ func (s *Server) feed(run *hub.Run) (*feed, error) {
 	f.touch(time.Now())
 	if s.closed || !s.spawn(func() { f.serve(ctx) }) {
 		cancel()
-		return nil, &refusal{http.StatusServiceUnavailable, "SHUTTING_DOWN", "The server is shutting down."}
+		return nil, shuttingDown()
 	}
 	s.feeds[run] = f
 	return f, nil
@@ -320,22 +195,14 @@ func (s *Server) feed(run *hub.Run) (*feed, error) {
 // drop ends a session. Idempotent.
 func (s *Server) drop(at *session, reason string) {
 	s.mu.Lock()
-	if s.sessions[at.id] != at {
-		s.mu.Unlock()
+	known := s.sessions[at.id] == at
+	delete(s.sessions, at.id)
+	s.mu.Unlock()
+	if !known {
 		return
 	}
-	delete(s.sessions, at.id)
-	delete(s.byUfrag, at.cred.ufrag)
-	s.mu.Unlock()
-	known := at.end(reason)
+	at.end(reason)
 	at.feed.leave(at.hears(), time.Now())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range known {
-		if s.byAddr[a] == at {
-			delete(s.byAddr, a)
-		}
-	}
 }
 
 // dropAll ends the sessions that match.
@@ -361,21 +228,14 @@ func (s *Server) dropFeed(f *feed, reason string) {
 // sweep ends what has expired: sessions that did not connect or do not check any
 // more, conversions that nobody hears, feeds that nobody watches.
 func (s *Server) sweep(now time.Time) {
-	expired := map[*session]string{}
+	s.mux.Sweep(now)
+	s.dropAll((*session).failed, "internal error")
 	s.mu.Lock()
-	for _, at := range s.sessions {
-		if reason := at.expired(now); reason != "" {
-			expired[at] = reason
-		}
-	}
+	defer s.mu.Unlock()
 	for run, f := range s.feeds {
 		if f.sweep(now) {
 			f.cancel()
 			delete(s.feeds, run)
 		}
-	}
-	s.mu.Unlock()
-	for at, reason := range expired {
-		s.drop(at, reason)
 	}
 }

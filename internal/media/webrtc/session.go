@@ -1,22 +1,12 @@
 package webrtc
 
 import (
-	"context"
+	"crypto/rand"
 	"log/slog"
-	"net/netip"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
-)
 
-const (
-	connectWithin = 10 * time.Second // from POST to the end of the handshake
-	idleAfter     = 30 * time.Second // without a check; a paused tab still checks
-	// settle is waited between the handshake and the first packet: the server
-	// finishes half a round trip earlier, and a client that hands DTLS to another
-	// thread throws away what comes at once.
-	settle       = 5 * time.Millisecond
-	maxAddresses = 8 // of one session
+	"glimpse/internal/media/webrtc/transport"
 )
 
 // session is one WHEP resource: a browser from its POST to its end.
@@ -26,22 +16,19 @@ type session struct {
 	log      *slog.Logger
 	id       string
 	playback string
-	client   netip.Addr // who posted, for the cap
 	offer    *offer
-	cred     credentials
-	created  time.Time
-	leave    func() // the stream's viewer count
+	peer     *transport.Peer
 
-	ctx    context.Context // ends with the session
-	cancel context.CancelFunc
+	viewer atomic.Pointer[viewer] // nil until the handshake is over
+	leave  func()                 // the stream's viewer count; set before viewer
+}
 
-	mu      sync.Mutex
-	closed  bool
-	link    *link
-	path    path
-	known   []netip.AddrPort // addresses that passed a check, oldest first
-	checked time.Time
-	viewer  *viewer // nil until the handshake is over
+var _ transport.Handler = (*session)(nil)
+
+func newSession(s *Server, f *feed, playback string, o *offer) *session {
+	at := &session{server: s, feed: f, id: rand.Text(), playback: playback, offer: o}
+	at.log = f.log.With("session", at.id[:8])
+	return at
 }
 
 // hears reports whether sound was accepted.
@@ -57,151 +44,61 @@ func (s *session) payloadTypes() payloadTypes {
 	return pt
 }
 
-// reached records an authenticated check: a new address is one of ours from now
-// on, the newest nominated one is where we send. The first starts the handshake.
-// It returns the address to add to and the one to take out of the server's table.
-func (s *session) reached(p path, nominated bool, now time.Time) (add, forget netip.AddrPort) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return add, forget
-	}
-	s.checked = now
-	if !slices.Contains(s.known, p.remote) {
-		s.known = append(s.known, p.remote)
-		add = p.remote
-		if len(s.known) > maxAddresses {
-			forget = s.known[0]
-			s.known = slices.Delete(s.known, 0, 1)
-		}
-	}
-	if s.link == nil {
-		s.path, s.link = p, newLink(s.server.socket, p)
-		if !s.server.spawn(s.connect) {
-			s.closed = true
-		}
-	} else if nominated && p != s.path {
-		s.path = p
-		s.link.move(p)
-		if s.viewer != nil {
-			s.viewer.move(s.server.socket.destination(p))
-		}
-	}
-	return add, forget
-}
-
-// connect runs the handshake and lets the viewer join.
-func (s *session) connect() {
-	ctx, cancel := context.WithDeadline(s.ctx, s.created.Add(connectWithin))
-	defer cancel()
-	keys, err := handshake(ctx, s.link, s.server.identity, s.offer.fingerprint)
-	if err != nil {
-		s.log.Debug("webrtc handshake failed", "error", err)
-		s.server.drop(s, "handshake failed")
-		return
-	}
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return
-	}
-	s.begin(keys)
-}
-
-// begin makes the viewer.
-func (s *session) begin(k *keys) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
+// Connected lets the viewer join.
+func (s *session) Connected(k *transport.Keys, to transport.Destination) {
 	now := time.Now()
-	v := newViewer(s.feed, s.payloadTypes(), k, s.server.socket.destination(s.path))
+	v := newViewer(s.feed, s.payloadTypes(), k, to)
 	v.join(now)
-	s.viewer = v
 	s.leave = s.feed.run.Stream().AddViewer("whep")
-	s.server.stats.pending.Add(-1)
+	s.viewer.Store(v)
 	s.server.stats.viewers.Add(1)
 	s.feed.add(v)
-	s.log.Info("webrtc viewer joined", "remote", s.path.remote, "after", now.Sub(s.created).Round(time.Millisecond))
+	s.log.Info("webrtc viewer joined", "after", now.Sub(s.peer.Since()).Round(time.Millisecond), "tcp", to.Reliable())
 }
 
-// dtls handles a DTLS datagram from one of the session's addresses. It says
-// whether the peer has ended the session.
-func (s *session) dtls(b []byte, from netip.AddrPort, now time.Time) (over bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed || s.link == nil:
-	case s.viewer == nil:
-		s.link.feed(b)
-	case b[0] == dtlsHandshake || b[0] == dtlsChangeCipherSpec:
-		// The client lacks our Finished, so it could not open what came since.
-		s.link.again()
-		s.viewer.mu.Lock()
-		if s.viewer.restart(now) {
-			s.feed.wake()
-		}
-		s.viewer.mu.Unlock()
-	case b[0] == dtlsAlert:
-		// It cannot be authenticated any more; the address was.
-		return from == s.path.remote
-	}
-	return false
-}
+// Moved sends to another address from now on.
+func (s *session) Moved(to transport.Destination) { s.viewer.Load().move(to) }
 
-// control handles RTCP.
-func (s *session) control(b []byte, scratch *batch, now time.Time) {
-	s.mu.Lock()
-	v := s.viewer
-	s.mu.Unlock()
-	if v != nil {
-		v.feedback(b, scratch, now)
+// Received handles RTCP; viewers send no media.
+func (s *session) Received(b []byte, now time.Time) {
+	if v := s.viewer.Load(); v != nil && isControl(b) {
+		v.feedback(b, now)
 	}
 }
 
-// waiting reports whether the handshake is still to come.
-func (s *session) waiting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.viewer == nil && !s.closed
+// isControl tells RTCP from RTP (RFC 5761 §4).
+func isControl(b []byte) bool { return b[1] >= 192 && b[1] <= 223 }
+
+// Missed sends the pictures again, from the key picture on.
+func (s *session) Missed(now time.Time) {
+	v := s.viewer.Load()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.restart(now) {
+		s.feed.wake()
+	}
 }
 
-// expired says why the session must end by itself; "" when it need not.
-func (s *session) expired(now time.Time) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.viewer == nil && now.Sub(s.created) >= connectWithin:
-		return "did not connect"
-	case s.viewer != nil && now.Sub(s.checked) >= idleAfter:
-		return "no checks for 30 s"
-	case s.viewer != nil && s.viewer.over():
-		return "internal error"
-	}
-	return ""
+// Ended drops the session.
+func (s *session) Ended(reason string) { s.server.drop(s, reason) }
+
+// failed reports whether the viewer cannot go on.
+func (s *session) failed() bool {
+	v := s.viewer.Load()
+	return v != nil && v.over()
 }
 
-// end closes the session once and returns its addresses; the peer is told.
-func (s *session) end(reason string) []netip.AddrPort {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	s.cancel()
-	if s.viewer == nil {
-		s.server.stats.pending.Add(-1)
-		s.server.stats.failed.Add(1)
+// end closes the session, which the server has forgotten; the peer is told.
+func (s *session) end(reason string) {
+	s.peer.Close()
+	v := s.viewer.Load()
+	if v == nil {
 		s.log.Info("webrtc session ended before it connected", "reason", reason)
-	} else {
-		s.viewer.close()
-		s.feed.remove(s.viewer)
-		s.leave()
-		s.link.bye()
-		s.server.stats.viewers.Add(-1)
-		s.log.Info("webrtc viewer left", "reason", reason, "watched", time.Since(s.created).Round(time.Second))
+		return
 	}
-	return s.known
+	v.close()
+	s.feed.remove(v)
+	s.leave()
+	s.server.stats.viewers.Add(-1)
+	s.log.Info("webrtc viewer left", "reason", reason, "watched", time.Since(s.peer.Since()).Round(time.Second))
 }

@@ -32,12 +32,12 @@ type Drops struct {
 
 // counters are the live counts.
 type counters struct {
-	viewers, pending                              atomic.Int64
-	sessions, failed                              atomic.Uint64
-	packets, bytes, retransmitted                 atomic.Uint64
-	restarts, keyFrameAlone, nackRefused          atomic.Uint64
-	dropFull, dropBehind, dropBudget              atomic.Uint64
-	dropSound, dropForged, dropStrange, dropPanic atomic.Uint64
+	viewers                              atomic.Int64
+	sessions                             atomic.Uint64
+	packets, bytes, retransmitted        atomic.Uint64
+	restarts, keyFrameAlone, nackRefused atomic.Uint64
+	dropFull, dropBehind, dropBudget     atomic.Uint64
+	dropSound, dropForged, dropPanic     atomic.Uint64
 }
 
 // sent counts packets that were sealed; lost ones among them never left.
@@ -51,17 +51,17 @@ func (c *counters) sent(packets, bytes, lost int) {
 
 // Stats returns the counts. Safe for concurrent use.
 func (s *Server) Stats() Stats {
-	c := &s.stats
+	c, below := &s.stats, s.mux.Stats()
 	return Stats{
-		Viewers: int(c.viewers.Load()), Pending: int(c.pending.Load()),
-		Sessions: c.sessions.Load(), Failed: c.failed.Load(),
+		Viewers: int(c.viewers.Load()), Pending: below.Pending,
+		Sessions: c.sessions.Load(), Failed: below.Failed,
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Retransmitted: c.retransmitted.Load(),
 		Restarts: c.restarts.Load(), KeyFrameAlone: c.keyFrameAlone.Load(),
 		NackRefused: c.nackRefused.Load(),
 		Dropped: Drops{
 			SocketFull: c.dropFull.Load(), Behind: c.dropBehind.Load(), Budget: c.dropBudget.Load(),
-			Sound: c.dropSound.Load(), Forged: c.dropForged.Load(), Strange: c.dropStrange.Load(),
-			Panics: c.dropPanic.Load(),
+			Sound: c.dropSound.Load(), Forged: c.dropForged.Load(), Strange: below.Strange,
+			Panics: c.dropPanic.Load() + below.Panics,
 		},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/webrtc/packets"
+	"glimpse/internal/media/webrtc/transport"
 )
 
 const (
@@ -27,17 +29,16 @@ type payloadTypes struct{ video, rtx, audio uint8 }
 // viewer is one browser's place in a feed: cursors, keys and a destination. It
 // does nothing by itself: a sender pumps it, the socket's reader brings feedback.
 type viewer struct {
-	feed   *feed
-	socket *socket
-	pt     payloadTypes
-	stats  *counters
+	feed  *feed
+	pt    payloadTypes
+	stats *counters
 
 	mu        sync.Mutex
-	keys      *keys
-	to        destination
+	keys      *transport.Keys
+	to        transport.Destination
 	closed    bool // the session ends at the next sweep, if it has not
-	video     cursor
-	audio     cursor
+	video     packets.Cursor
+	audio     packets.Cursor
 	rtxSeq    uint16
 	pace      pacer
 	budget    bucket // retransmissions
@@ -48,10 +49,10 @@ type viewer struct {
 }
 
 // newViewer makes a viewer that has not joined yet.
-func newViewer(f *feed, pt payloadTypes, k *keys, to destination) *viewer {
-	v := &viewer{feed: f, socket: f.server.socket, pt: pt, stats: &f.server.stats, keys: k, to: to}
-	v.video.seq = rand.Uint64N(firstSequence)
-	v.audio.seq = rand.Uint64N(firstSequence)
+func newViewer(f *feed, pt payloadTypes, k *transport.Keys, to transport.Destination) *viewer {
+	v := &viewer{feed: f, pt: pt, stats: &f.server.stats, keys: k, to: to}
+	v.video.Seq = rand.Uint64N(firstSequence)
+	v.audio.Seq = rand.Uint64N(firstSequence)
 	v.rtxSeq = uint16(rand.Uint32N(firstSequence))
 	return v
 }
@@ -61,9 +62,9 @@ func (v *viewer) join(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.joined = now
-	v.audio.moveTo(v.feed.audio.end(), catchUp{})
+	v.audio.MoveTo(v.feed.audio.End(), packets.CatchUp{})
 	if !v.replay(now) {
-		v.video.wait(0)
+		v.video.Wait(0)
 	}
 }
 
@@ -76,33 +77,33 @@ func (v *viewer) join(now time.Time) {
 // there is no right stamp for a viewer that has seen this picture in time: the
 // restart is owed until the next one.
 func (v *viewer) replay(now time.Time) bool {
-	g, ok := v.feed.video.newestGroup()
+	g, ok := v.feed.video.NewestGroup()
 	if !ok {
 		return false
 	}
 	v.owed = false
-	if stall := now.Sub(g.added); stall > stalledAfter {
+	if stall := now.Sub(g.Added); stall > stalledAfter {
 		if v.feed.run.Stream().State() == hub.StateInterrupted {
-			g.later(stall)
-		} else if v.joined.Before(g.added) {
+			g.Later(stall)
+		} else if v.joined.Before(g.Added) {
 			v.owed = true
 			return false
 		}
 	}
-	whole := g.bytes <= catchUpBytes && g.span <= catchUpSpan && v.feed.server.catchUps.take(now, g.bytes)
-	v.video.replay(g, whole)
+	whole := g.Bytes <= packets.CatchUpBytes && g.Span <= packets.CatchUpSpan && v.feed.server.catchUps.take(now, g.Bytes)
+	v.video.Replay(g, whole)
 	if !whole {
 		v.stats.keyFrameAlone.Add(1)
 	}
-	v.pace = pacer{active: true, from: g.from, start: now,
-		step: time.Duration(v.video.plan.step) * time.Second / videoClock}
+	v.pace = pacer{active: true, from: g.From, start: now,
+		step: time.Duration(v.video.Plan.Step) * time.Second / packets.VideoClock}
 	return true
 }
 
 // restart sends the viewer back to the newest key picture: its decoder has lost
 // the thread. At most once a second; it says whether it did.
 func (v *viewer) restart(now time.Time) bool {
-	if now.Sub(v.restarted) < restartEvery || v.video.waiting || !v.replay(now) {
+	if now.Sub(v.restarted) < restartEvery || v.video.Waiting || !v.replay(now) {
 		return false
 	}
 	v.restarted = now
@@ -111,7 +112,7 @@ func (v *viewer) restart(now time.Time) bool {
 }
 
 // move sends to another address from now on.
-func (v *viewer) move(to destination) {
+func (v *viewer) move(to transport.Destination) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.to = to
@@ -132,7 +133,7 @@ func (v *viewer) over() bool {
 }
 
 // pump sends the viewer's next turn: its report when due, sound first, then at
-// most maxTurn packets of video. It says whether there is more to send at once,
+// most transport.MaxBatch packets of video. It says whether there is more to send at once,
 // or after how long.
 func (v *viewer) pump(b *batch, now time.Time) (more bool, wait time.Duration) {
 	v.mu.Lock()
@@ -159,10 +160,10 @@ func (v *viewer) pump(b *batch, now time.Time) (more bool, wait time.Duration) {
 
 func (v *viewer) pumpAudio(b *batch) {
 	c, h := &v.audio, v.feed.audio
-	n, ok := h.fetch(b.packets[:], c.next)
+	n, ok := h.Fetch(b.packets[:], c.Next)
 	if !ok {
 		v.stats.dropBehind.Add(1)
-		c.moveTo(h.end(), catchUp{})
+		c.MoveTo(h.End(), packets.CatchUp{})
 		return
 	}
 	v.send(b, c, n, v.pt.audio)
@@ -170,37 +171,37 @@ func (v *viewer) pumpAudio(b *batch) {
 
 func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Duration) {
 	c, h := &v.video, v.feed.video
-	if v.owed && c.next < h.end() {
+	if v.owed && c.Next < h.End() {
 		v.restart(now)
 	}
-	if c.waiting {
-		index, number, ok := h.keyAfter(c.waitFor)
+	if c.Waiting {
+		index, number, ok := h.KeyAfter(c.WaitFor)
 		if !ok {
 			return false, 0
 		}
-		c.goOn(index, number)
+		c.GoOn(index, number)
 		v.pace.active, v.owed = false, false
 	}
-	limit := maxTurn
-	if c.stop != 0 {
-		limit = int(min(maxTurn, c.stop-c.next))
+	limit := transport.MaxBatch
+	if c.Stop != 0 {
+		limit = int(min(transport.MaxBatch, c.Stop-c.Next))
 	}
-	n, ok := h.fetch(b.packets[:limit], c.next)
+	n, ok := h.Fetch(b.packets[:limit], c.Next)
 	if !ok {
 		// The history has run away: this sender was too slow for a viewer.
 		v.stats.dropBehind.Add(1)
 		if !v.replay(now) {
-			c.wait(0)
+			c.Wait(0)
 		}
-		return !c.waiting, 0
+		return !c.Waiting, 0
 	}
 	due, wait := v.pace.due(b.packets[:n], now)
 	v.send(b, c, due, v.pt.video)
 	switch {
 	case due < n:
 		return false, wait
-	case c.stop != 0 && c.next >= c.stop:
-		c.wait(c.waitFor)
+	case c.Stop != 0 && c.Next >= c.Stop:
+		c.Wait(c.WaitFor)
 		return true, 0
 	case n < limit:
 		v.pace.active = false // at the live picture
@@ -210,28 +211,33 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 }
 
 // send seals and sends the n packets in b.packets from the cursor on.
-func (v *viewer) send(b *batch, c *cursor, n int, pt uint8) {
+func (v *viewer) send(b *batch, c *packets.Cursor, n int, pt uint8) {
 	if n == 0 {
 		return
 	}
-	b.reset()
+	b.Reset()
 	for i := range n {
 		p := &b.packets[i]
-		plain := b.next(p.data)
-		ts := c.plan.timestamp(p.picture, timestamp(p.data))
-		setPayloadType(plain, pt)
-		setSequence(plain, uint16(c.seq))
-		setTimestamp(plain, ts)
-		if err := b.seal(v.keys, plain); err != nil {
+		plain := b.Next(p.Data, 0)
+		ts := c.Plan.Timestamp(p.Picture, packets.Timestamp(p.Data))
+		packets.SetPayloadType(plain, pt)
+		packets.SetSequence(plain, uint16(c.Seq))
+		packets.SetTimestamp(plain, ts)
+		if err := b.Seal(v.keys, plain); err != nil {
 			// 2^48 packets: the key is used up (RFC 3711 §9.2).
 			v.closed = true
 			return
 		}
-		c.sent(ts, len(plain)-headerSize)
+		c.Sent(ts, len(plain)-packets.HeaderSize)
 	}
-	bytes, used := b.length, b.used
-	lost, _ := b.flush(v.socket, &v.to)
-	v.stats.sent(used, bytes, lost)
+	used, bytes := b.Sealed()
+	v.stats.sent(used, bytes, b.Flush(&v.to))
+}
+
+// batch is a sender's scratch: packets fetched, sealed and sent in one go.
+type batch struct {
+	packets [transport.MaxBatch]packets.Packet
+	transport.Batch
 }
 
 // pacer spreads catching up over time: a picture goes out when its timestamp
@@ -244,49 +250,15 @@ type pacer struct {
 }
 
 // due counts the packets that may go now, and says how long the next one waits.
-func (p *pacer) due(packets []packet, now time.Time) (count int, wait time.Duration) {
+func (p *pacer) due(list []packets.Packet, now time.Time) (count int, wait time.Duration) {
 	if !p.active {
-		return len(packets), 0
+		return len(list), 0
 	}
-	for i := range packets {
-		at := p.start.Add(time.Duration(packets[i].picture-p.from) * p.step)
+	for i := range list {
+		at := p.start.Add(time.Duration(list[i].Picture-p.from) * p.step)
 		if wait := at.Sub(now); wait >= paceGrain {
 			return i, wait
 		}
 	}
-	return len(packets), 0
-}
-
-// bucket is a token bucket of bytes. The zero value is empty until its first use.
-type bucket struct {
-	rate, burst int // bytes a second, bytes
-	level       int
-	at          time.Time
-}
-
-// take refills the bucket and takes n bytes out if they are there.
-func (b *bucket) take(now time.Time, n int) bool {
-	if b.at.IsZero() {
-		b.level = b.burst
-	} else if since := now.Sub(b.at); since > 0 {
-		b.level = int(min(int64(b.burst), int64(b.level)+int64(min(since, time.Minute))*int64(b.rate)/int64(time.Second)))
-	}
-	b.at = now
-	if n > b.level {
-		return false
-	}
-	b.level -= n
-	return true
-}
-
-// sharedBucket is a bucket for all viewers.
-type sharedBucket struct {
-	mu     sync.Mutex
-	bucket bucket
-}
-
-func (s *sharedBucket) take(now time.Time, n int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bucket.take(now, n)
+	return len(list), 0
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/pion/srtp/v3"
 
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/webrtc/packets"
+	"glimpse/internal/media/webrtc/transport"
 )
 
 // bareViewer is a viewer on a feed that the test fills, and the socket on which
@@ -39,14 +41,14 @@ func newBareViewer(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile
 		t.Fatal(err)
 	}
 	_ = peer.SetReadBuffer(8 << 20)
-	t.Cleanup(func() { s.cancel(); _ = s.socket.close(); _ = peer.Close(); h.Close() })
+	t.Cleanup(func() { s.cancel(); _ = s.mux.Close(); _ = peer.Close(); h.Close() })
 	var cfg srtp.Config
 	cfg.Profile = profile
 	key, _ := profile.KeyLen()
 	salt, _ := profile.SaltLen()
 	cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt = bytes.Repeat([]byte{1}, key), bytes.Repeat([]byte{2}, salt)
 	cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt = bytes.Repeat([]byte{3}, key), bytes.Repeat([]byte{4}, salt)
-	k, err := newKeys(cfg)
+	k, err := transport.NewKeys(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +60,8 @@ func newBareViewer(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile
 	if b.control, err = srtp.CreateContext(cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt, profile); err != nil {
 		t.Fatal(err)
 	}
-	to := path{remote: peer.LocalAddr().(*net.UDPAddr).AddrPort()}
-	to.remote = netip.AddrPortFrom(to.remote.Addr().Unmap(), to.remote.Port())
-	b.viewer = newViewer(newFeed(s, run), pt, k, s.socket.destination(to))
+	to := peer.LocalAddr().(*net.UDPAddr).AddrPort()
+	b.viewer = newViewer(newFeed(s, run), pt, k, s.mux.To(netip.AddrPortFrom(to.Addr().Unmap(), to.Port())))
 	return b
 }
 
@@ -99,7 +100,7 @@ func (b *bareViewer) pumpAll(now *time.Time) {
 func (b *bareViewer) received(count uint64) [][]byte {
 	b.t.Helper()
 	var list [][]byte
-	buf := make([]byte, maxDatagram)
+	buf := make([]byte, 1600)
 	_ = b.peer.SetReadDeadline(time.Now().Add(5 * time.Second))
 	for uint64(len(list)) < count {
 		n, err := b.peer.Read(buf)
@@ -117,7 +118,7 @@ func (b *bareViewer) received(count uint64) [][]byte {
 // nack sends a NACK as the peer would.
 func (b *bareViewer) nack(now time.Time, seqs ...uint16) {
 	b.t.Helper()
-	b.rtcp(now, &rtcp.TransportLayerNack{MediaSSRC: b.feed.video.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)})
+	b.rtcp(now, &rtcp.TransportLayerNack{MediaSSRC: b.feed.video.SSRC(), Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)})
 }
 
 func (b *bareViewer) rtcp(now time.Time, p rtcp.Packet) {
@@ -130,7 +131,7 @@ func (b *bareViewer) rtcp(now time.Time, p rtcp.Packet) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.feedback(sealed, b.scratch, now)
+	b.feedback(sealed, now)
 }
 
 // MEDIA W2: whatever viewers ask for, one index of one SSRC is never sealed with
@@ -155,19 +156,18 @@ func TestNoIndexIsSealedTwice(t *testing.T) {
 			again, total := 0, uint64(0)
 			for range 1500 {
 				now = now.Add(time.Duration(random.IntN(120)) * time.Millisecond)
-				b.feed.video.added = now
 				switch random.IntN(10) {
 				case 0:
-					b.rtcp(now, &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.ssrc})
+					b.rtcp(now, &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.SSRC()})
 				case 1, 2, 3:
-					seq := uint16(b.video.seq)
+					seq := uint16(b.video.Seq)
 					b.nack(now, seq-uint16(random.IntN(300)), seq-uint16(random.IntN(30)), seq+uint16(random.IntN(5)))
 				case 4:
 					if random.IntN(40) == 0 {
-						fill(b.feed.video, 900, 15, 6000) // the viewer falls out of the history
+						fillAt(b.feed.video, 900, 15, 6000, now) // the viewer falls out of the history
 					}
 				default:
-					fill(b.feed.video, 1+random.IntN(3), 15, 500+random.IntN(8000))
+					fillAt(b.feed.video, 1+random.IntN(3), 15, 500+random.IntN(8000), now)
 				}
 				b.pumpAll(&now)
 				count := b.stats.packets.Load() - total
@@ -182,7 +182,7 @@ func TestNoIndexIsSealedTwice(t *testing.T) {
 					}
 					sealed[id] = p
 				}
-				if b.video.seq > 60_000 {
+				if b.video.Seq > 60_000 {
 					break // before sequence numbers begin anew, rightly with other bytes
 				}
 			}
@@ -207,18 +207,18 @@ func TestViewerSendsTheHistory(t *testing.T) {
 	fill(b.feed.video, 5, 30, 5000)
 	b.pumpAll(&now)
 	h := b.feed.video
-	first := h.at(30).first
-	if got, want := b.stats.packets.Load(), h.head-first; got != want {
+	first, _, _ := h.Picture(30)
+	if got, want := b.stats.packets.Load(), h.End()-first; got != want {
 		t.Fatalf("%d packets sent, want %d", got, want)
 	}
 	var before uint16
-	for i, raw := range b.received(h.head - first) {
+	for i, raw := range b.received(h.End() - first) {
 		plain, err := b.theirs.DecryptRTP(nil, raw, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := h.packets[first+uint64(i)]
-		if !bytes.Equal(plain[headerSize:], p.data[headerSize:]) || plain[1]&^markerBit != 108 || plain[1]&markerBit != p.data[1]&markerBit {
+		p := packetAt(t, h, first+uint64(i))
+		if !bytes.Equal(plain[packets.HeaderSize:], p.Data[packets.HeaderSize:]) || plain[1]&^packets.MarkerBit != 108 || plain[1]&packets.MarkerBit != p.Data[1]&packets.MarkerBit {
 			t.Fatalf("packet %d differs", i)
 		}
 		seq := uint16(plain[2])<<8 | uint16(plain[3])
@@ -227,9 +227,9 @@ func TestViewerSendsTheHistory(t *testing.T) {
 		}
 		before = seq
 		// From the live picture's timestamp on, in steps of a third.
-		want := max(timestamp(p.data), 39*3000+uint32(p.picture-30)*1000)
-		if timestamp(plain) != want {
-			t.Fatalf("picture %d: timestamp %d, want %d", p.picture, timestamp(plain), want)
+		want := max(packets.Timestamp(p.Data), 39*3000+uint32(p.Picture-30)*1000)
+		if packets.Timestamp(plain) != want {
+			t.Fatalf("picture %d: timestamp %d, want %d", p.Picture, packets.Timestamp(plain), want)
 		}
 	}
 }
@@ -255,14 +255,14 @@ func TestLongGroupGivesKeyFrameAlone(t *testing.T) {
 	fill(b.feed.video, 100, 120, 3000) // 3.3 s
 	b.join(now)
 	b.pumpAll(&now)
-	key := b.feed.video.at(0)
-	if got := b.stats.packets.Load(); got != key.end-key.first || b.stats.keyFrameAlone.Load() != 1 {
-		t.Errorf("%d packets, want those of the key picture: %d", got, key.end-key.first)
+	_, key, _ := b.feed.video.Picture(0)
+	if got := b.stats.packets.Load(); got != key || b.stats.keyFrameAlone.Load() != 1 {
+		t.Errorf("%d packets, want those of the key picture: %d", got, key)
 	}
 	fill(b.feed.video, 21, 120, 3000)
 	b.pumpAll(&now)
-	next := b.feed.video.at(120)
-	if got := b.stats.packets.Load(); got != key.end-key.first+next.end-next.first {
+	first, end, _ := b.feed.video.Picture(120)
+	if got := b.stats.packets.Load(); got != key+end-first {
 		t.Errorf("%d packets after the next key picture", got)
 	}
 }
@@ -273,10 +273,8 @@ func TestRestarts(t *testing.T) {
 	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
 	now := time.Now()
 	live := func(n int) {
-		fill(b.feed.video, n, 15, 3000)
-		b.feed.video.added = now
+		fillAt(b.feed.video, n, 15, 3000, now)
 		b.pumpAll(&now)
-		b.feed.video.added = now
 	}
 	fill(b.feed.video, 20, 15, 3000)
 	b.join(now)
@@ -287,7 +285,7 @@ func TestRestarts(t *testing.T) {
 			t.Fatalf("%s: %d restarts, want %d", step, got, restarts)
 		}
 	}
-	pli := &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.ssrc}
+	pli := &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.SSRC()}
 	b.rtcp(now, pli)
 	want("first PLI", 1)
 	now = now.Add(300 * time.Millisecond)
@@ -306,7 +304,7 @@ func TestRestarts(t *testing.T) {
 	want("huge NACK", 2)
 	now = now.Add(2 * time.Second)
 	live(1)
-	lost := uint16(b.video.seq - 1)
+	lost := uint16(b.video.Seq - 1)
 	for range 15 {
 		live(100)
 	}
@@ -327,12 +325,12 @@ func TestRetransmissionBudget(t *testing.T) {
 	fill(b.feed.video, 30, 30, 10_000)
 	b.join(now)
 	b.pumpAll(&now)
-	rate := b.feed.video.rate()
+	rate := b.feed.video.Rate()
 	var asked int
 	for range 50 { // 5 s
 		now = now.Add(100 * time.Millisecond)
 		for i := range 40 {
-			b.nack(now, uint16(b.video.seq)-uint16(i)-1)
+			b.nack(now, uint16(b.video.Seq)-uint16(i)-1)
 			asked++
 		}
 	}
@@ -345,26 +343,43 @@ func TestRetransmissionBudget(t *testing.T) {
 	}
 }
 
-// MEDIA W4: without segmentation offload the same datagrams leave one by one.
-func TestOffloadAndFallbackSendTheSame(t *testing.T) {
-	got := map[bool][][]byte{}
-	for _, offload := range []bool{true, false} {
-		b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
-		disable(&b.to, !offload)
-		b.video.seq = 100
-		b.feed.video.ssrc = 1
-		now := time.Now()
-		fill(b.feed.video, 10, 30, 9000)
-		b.join(now)
-		b.pumpAll(&now)
-		got[offload] = b.received(b.stats.packets.Load())
+// MEDIA W4: what the socket does not take is lost, its sequence numbers are used
+// up, and it can be asked for again.
+func TestLostSendsUseTheirIndices(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 2, 30, 3000)
+	b.join(now)
+	b.pumpAll(&now)
+	sent := b.stats.packets.Load()
+	b.received(sent)
+	good := b.to
+	b.to = b.feed.server.mux.To(netip.MustParseAddrPort("127.0.0.1:0"))
+	if b.to.Send([]byte{1}) == nil {
+		t.Fatal("port 0 can be sent to")
 	}
-	if len(got[true]) != len(got[false]) {
-		t.Fatalf("%d and %d packets", len(got[true]), len(got[false]))
+	first := uint16(b.video.Seq)
+	fill(b.feed.video, 1, 30, 3000)
+	b.pumpAll(&now)
+	lost := uint64(uint16(b.video.Seq) - first)
+	if lost < 3 || b.stats.dropFull.Load() != lost {
+		t.Fatalf("%d packets lost, %d counted", lost, b.stats.dropFull.Load())
 	}
-	for i := range got[true] {
-		if !bytes.Equal(got[true][i], got[false][i]) {
-			t.Fatalf("packet %d differs", i)
-		}
+	b.to = good
+	fill(b.feed.video, 1, 30, 3000)
+	b.pumpAll(&now)
+	after := b.received(b.stats.packets.Load() - sent - lost)
+	if got := uint16(after[0][2])<<8 | uint16(after[0][3]); got != first+uint16(lost) {
+		t.Errorf("sequence %d after the loss, want %d", got, first+uint16(lost))
+	}
+	b.rtcp(now, &rtcp.TransportLayerNack{MediaSSRC: b.feed.video.SSRC(), Nacks: []rtcp.NackPair{{PacketID: first}}})
+	again := b.received(1)[0]
+	plain, err := b.theirs.DecryptRTP(nil, again, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, _, _ := b.feed.video.Picture(2)
+	if want := packetAt(t, b.feed.video, third).Data; !bytes.Equal(plain[packets.HeaderSize:], want[packets.HeaderSize:]) {
+		t.Error("something else came")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"glimpse/internal/media/codec"
@@ -59,7 +60,8 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/sdp")
 	h.Set("Location", "/live/"+at.playback+"/whep/"+at.id)
-	h.Set("ETag", `"`+at.cred.ufrag+`"`)
+	ufrag, _ := at.peer.Credentials()
+	h.Set("ETag", `"`+ufrag+`"`)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = w.Write(answer)
 }
@@ -71,7 +73,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) (*session, []byte,
 		return nil, nil, err
 	}
 	client := clientAddr(r)
-	if s.crowded(client) {
+	if s.mux.Crowded(client) {
 		return nil, nil, &refusal{http.StatusTooManyRequests, "TOO_MANY_PENDING",
 			"Too many players from your address are connecting at once. Try again in a few seconds."}
 	}
@@ -90,14 +92,15 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) (*session, []byte,
 	if err := f.playable(r.Context()); err != nil {
 		return nil, nil, err
 	}
-	at, err := s.admit(o, f, r.PathValue("playback"), client, time.Now())
+	at, err := s.admit(o, f, r.PathValue("playback"), client)
 	if err != nil {
 		return nil, nil, err
 	}
 	a := answerer{
-		session: uint64(at.created.UnixNano()), cred: at.cred, fingerprint: s.identity.fingerprint,
-		candidates: s.candidates(r), video: f.video.ssrc, rtx: f.rtx, audio: f.audio.ssrc,
+		session: uint64(at.peer.Since().UnixNano()), fingerprint: s.mux.Fingerprint(),
+		candidates: s.mux.Candidates(client, r.Host), video: f.video.SSRC(), rtx: f.rtx, audio: f.audio.SSRC(),
 	}
+	a.ufrag, a.password = at.peer.Credentials()
 	return at, a.write(o), nil
 }
 
@@ -193,4 +196,13 @@ func refuse(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"title": http.StatusText(why.status), "status": why.status, "code": why.code, "detail": why.detail,
 	})
+}
+
+// clientAddr is the address of the client; the zero Addr when it is not one.
+func clientAddr(r *http.Request) netip.Addr {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap()
 }

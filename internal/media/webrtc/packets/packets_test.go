@@ -1,10 +1,9 @@
-package webrtc
+package packets
 
 import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -100,7 +99,7 @@ func TestPacketise(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := &frame.Frame{Track: testTrack, Key: test.key, Payload: avcc(test.units...)}
 			before := bytes.Clone(f.Payload)
-			packets := packetise(nil, f, 7, 99)
+			packets := Packetise(nil, f, 7, 99)
 			if len(packets) != test.count {
 				t.Errorf("%d packets, want %d", len(packets), test.count)
 			}
@@ -119,41 +118,6 @@ func TestPacketise(t *testing.T) {
 	}
 }
 
-// A slice makes one train: all packets equal but the last.
-func TestOneSliceIsOneTrain(t *testing.T) {
-	f := &frame.Frame{Track: testTrack, Payload: picturePayload(false, 10_000)}
-	var sizes []int
-	for _, p := range packetise(nil, f, 1, 1) {
-		sizes = append(sizes, len(p)+16)
-	}
-	if got := trains(nil, sizes); len(got) != 1 || got[0].count != 9 || got[0].size != 1200 {
-		t.Errorf("sizes %v make trains %+v", sizes, got)
-	}
-}
-
-func TestTrains(t *testing.T) {
-	same := func(n, size int) []int { return slices.Repeat([]int{size}, n) }
-	for _, test := range []struct {
-		name  string
-		sizes []int
-		want  []train
-	}{
-		{"none", nil, nil},
-		{"one", []int{50}, []train{{0, 1, 50, 50}}},
-		{"only the last is shorter", append(same(3, 1200), 80), []train{{0, 4, 1200, 3680}}},
-		{"after a shorter one nothing follows", []int{1200, 80, 80}, []train{{0, 2, 1200, 1280}, {2, 1, 80, 80}}},
-		{"a longer one begins anew", []int{40, 1200, 1200}, []train{{0, 1, 40, 40}, {1, 2, 1200, 2400}}},
-		{"64 segments", same(65, 100), []train{{0, 64, 100, 6400}, {64, 1, 100, 100}}},
-		{"65,507 bytes", same(55, 1200), []train{{0, 54, 1200, 64_800}, {54, 1, 1200, 1200}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got := trains(nil, test.sizes); !slices.Equal(got, test.want) {
-				t.Errorf("%+v, want %+v", got, test.want)
-			}
-		})
-	}
-}
-
 func TestTicks(t *testing.T) {
 	for _, test := range []struct {
 		at   time.Duration
@@ -163,19 +127,19 @@ func TestTicks(t *testing.T) {
 		{1000 * time.Hour, uint32(1000 * 3600 * 90_000 % (1 << 32))},
 		{20 * 365 * 24 * time.Hour, uint32(20 * 365 * 24 * 3600 * 90_000 % (1 << 32))},
 	} {
-		if got := ticks(test.at, videoClock); got != test.want {
+		if got := Ticks(test.at, VideoClock); got != test.want {
 			t.Errorf("%v is %d ticks, want %d", test.at, got, test.want)
 		}
 	}
 }
 
 // fill adds pictures at 30 a second, a key picture every gop.
-func fill(h *history, count, gop, size int) {
+func fill(h *History, count, gop, size int) {
 	for range count {
 		n := int(h.count)
 		pts := time.Duration(n) * time.Second / 30
 		f := &frame.Frame{Track: testTrack, Key: n%gop == 0, Payload: picturePayload(n%gop == 0, size)}
-		h.add(packetise(nil, f, h.ssrc, ticks(pts, videoClock)), pts, f.Key, time.Now())
+		h.Add(Packetise(nil, f, h.ssrc, Ticks(pts, VideoClock)), pts, f.Key, time.Now())
 	}
 }
 
@@ -185,14 +149,14 @@ func TestHistoryIsBounded(t *testing.T) {
 	if held := h.head - h.tail; held != 64 {
 		t.Errorf("%d packets held", held)
 	}
-	buf := make([]packet, 16)
-	if _, ok := h.fetch(buf, h.tail-1); ok {
+	buf := make([]Packet, 16)
+	if _, ok := h.Fetch(buf, h.tail-1); ok {
 		t.Error("a packet that has left was fetched")
 	}
-	if n, ok := h.fetch(buf, h.head-5); n != 5 || !ok {
+	if n, ok := h.Fetch(buf, h.head-5); n != 5 || !ok {
 		t.Errorf("the newest five: %d, %v", n, ok)
 	}
-	if n, ok := h.fetch(buf, h.head); n != 0 || !ok {
+	if n, ok := h.Fetch(buf, h.head); n != 0 || !ok {
 		t.Errorf("nothing new: %d, %v", n, ok)
 	}
 	big := newHistory(1, videoPackets, videoNumbers)
@@ -202,7 +166,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	sum := 0
 	for i := big.tail; i < big.head; i++ {
-		sum += len(big.packets[i%videoPackets].data)
+		sum += len(big.packets[i%videoPackets].Data)
 	}
 	if sum != big.bytes {
 		t.Errorf("%d bytes counted, %d held", big.bytes, sum)
@@ -211,29 +175,29 @@ func TestHistoryIsBounded(t *testing.T) {
 
 func TestNewestGroup(t *testing.T) {
 	h := newHistory(1, videoPackets, videoNumbers)
-	if _, ok := h.newestGroup(); ok {
+	if _, ok := h.NewestGroup(); ok {
 		t.Fatal("a group in an empty history")
 	}
 	fill(h, 75, 30, 5000)
-	g, ok := h.newestGroup()
-	if !ok || g.from != 60 || g.to != 75 || g.live != 74*3000 || g.frame != 3000 {
+	g, ok := h.NewestGroup()
+	if !ok || g.From != 60 || g.To != 75 || g.Live != 74*3000 || g.Frame != 3000 {
 		t.Errorf("%+v, %v", g, ok)
 	}
-	if span := g.span.Round(time.Millisecond); span != 467*time.Millisecond {
+	if span := g.Span.Round(time.Millisecond); span != 467*time.Millisecond {
 		t.Errorf("span %v", span)
 	}
-	if rate := h.rate(); rate < 140_000 || rate > 170_000 { // 30 times 5,000 bytes and headers
+	if rate := h.Rate(); rate < 140_000 || rate > 170_000 { // 30 times 5,000 bytes and headers
 		t.Errorf("rate %d", rate)
 	}
-	if _, _, ok := h.keyAfter(61); ok {
+	if _, _, ok := h.KeyAfter(61); ok {
 		t.Error("a key picture that is not there yet")
 	}
-	if index, number, ok := h.keyAfter(60); !ok || index != g.first || number != 60 {
-		t.Errorf("key picture at %d, %v; want %d", index, ok, g.first)
+	if index, number, ok := h.KeyAfter(60); !ok || index != g.First || number != 60 {
+		t.Errorf("key picture at %d, %v; want %d", index, ok, g.First)
 	}
 	small := newHistory(1, 32, 16)
 	fill(small, 40, 30, 5000) // the key picture has left
-	if _, ok := small.newestGroup(); ok {
+	if _, ok := small.NewestGroup(); ok {
 		t.Error("a group without its key picture")
 	}
 }
@@ -245,19 +209,19 @@ func TestCatchUpTimestamps(t *testing.T) {
 		count := 1 + rand.Uint64N(90)
 		step := 900 + rand.Uint32N(3000)
 		key := rand.Uint32()
-		g := group{from: 100, to: 100 + count, live: key + uint32(count-1)*step, frame: step}
+		g := Group{From: 100, To: 100 + count, Live: key + uint32(count-1)*step, Frame: step}
 		started := rand.IntN(2) == 1
-		last := g.live - 9000 + rand.Uint32N(9001+2*step)
-		c := cursor{started: started, last: last}
-		c.replay(g, true)
+		last := g.Live - 9000 + rand.Uint32N(9001+2*step)
+		c := Cursor{Started: started, Last: last}
+		c.Replay(g, true)
 		before, met := last, false
-		for n := g.from; n < g.to+2*count+20; n++ {
-			live := key + uint32(n-g.from)*step
-			ts := c.plan.timestamp(n, live)
-			if (started || n > g.from) && int32(ts-before) <= 0 {
-				t.Fatalf("picture %d of %d: timestamp %d after %d (live %d, last %d)", n-g.from, count, ts, before, live, last)
+		for n := g.From; n < g.To+2*count+20; n++ {
+			live := key + uint32(n-g.From)*step
+			ts := c.Plan.Timestamp(n, live)
+			if (started || n > g.From) && int32(ts-before) <= 0 {
+				t.Fatalf("picture %d of %d: timestamp %d after %d (live %d, last %d)", n-g.From, count, ts, before, live, last)
 			}
-			if ts != c.plan.timestamp(n, live) {
+			if ts != c.Plan.Timestamp(n, live) {
 				t.Fatal("the timestamp depends on more than the picture")
 			}
 			if met && ts != live {
@@ -272,10 +236,10 @@ func TestCatchUpTimestamps(t *testing.T) {
 }
 
 func TestCursorIndex(t *testing.T) {
-	c := cursor{seq: 65_530}
-	c.moveTo(1000, catchUp{})
+	c := Cursor{Seq: 65_530}
+	c.MoveTo(1000, CatchUp{})
 	for range 20 {
-		c.sent(1, 1)
+		c.Sent(1, 1)
 	}
 	for _, test := range []struct {
 		seq   uint16
@@ -285,33 +249,33 @@ func TestCursorIndex(t *testing.T) {
 		{65_530, 1000, true}, {65_535, 1005, true}, {0, 1006, true}, {13, 1019, true},
 		{14, 0, false}, {15, 0, false}, {65_529, 0, false}, {30_000, 0, false},
 	} {
-		if index, _, ok := c.index(test.seq); index != test.index || ok != test.ok {
+		if index, _, ok := c.Index(test.seq); index != test.index || ok != test.ok {
 			t.Errorf("sequence %d: %d, %v; want %d, %v", test.seq, index, ok, test.index, test.ok)
 		}
 	}
-	c.moveTo(900, catchUp{})
-	c.sent(1, 1)
-	if _, _, ok := c.index(13); ok {
+	c.MoveTo(900, CatchUp{})
+	c.Sent(1, 1)
+	if _, _, ok := c.Index(13); ok {
 		t.Error("a sequence from before the move was found")
 	}
-	if index, _, ok := c.index(14); !ok || index != 900 {
+	if index, _, ok := c.Index(14); !ok || index != 900 {
 		t.Errorf("after the move: %d, %v", index, ok)
 	}
 }
 
 // After a wait the timestamps are live, but never behind what was sent.
 func TestGoOnIsNeverBehind(t *testing.T) {
-	c := cursor{started: true, last: 5000}
-	c.wait(3)
-	c.goOn(10, 3)
-	if c.waiting || c.next != 10 {
+	c := Cursor{Started: true, Last: 5000}
+	c.Wait(3)
+	c.GoOn(10, 3)
+	if c.Waiting || c.Next != 10 {
 		t.Errorf("%+v", c)
 	}
 	for _, test := range []struct {
 		number     uint64
 		live, want uint32
 	}{{3, 4000, 5001}, {4, 4500, 5002}, {5, 9000, 9000}} {
-		if got := c.plan.timestamp(test.number, test.live); got != test.want {
+		if got := c.Plan.Timestamp(test.number, test.live); got != test.want {
 			t.Errorf("picture %d: %d, want %d", test.number, got, test.want)
 		}
 	}

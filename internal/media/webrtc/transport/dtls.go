@@ -1,4 +1,4 @@
-package webrtc
+package transport
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func newIdentity() (identity, error) {
 // handshake runs the server's side of a handshake on link until ctx ends, and
 // then parks it: keys stay, the connection goes. want is the fingerprint of the
 // offer, "sha-256 AB:CD…".
-func handshake(ctx context.Context, link *link, id identity, want string) (*keys, error) {
+func handshake(ctx context.Context, link *link, id identity, want string) (*Keys, error) {
 	conn, err := dtls.ServerWithOptions(link, link.RemoteAddr(),
 		dtls.WithCertificates(id.certificate),
 		dtls.WithSRTPProtectionProfiles(profiles()...),

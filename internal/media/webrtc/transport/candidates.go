@@ -1,10 +1,9 @@
-package webrtc
+package transport
 
 import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,24 +58,25 @@ func interfaceAddresses() []netip.Addr {
 	return append(list, loopback...)
 }
 
-// candidates lists where this client may reach the socket, best first: the
-// configured hosts, the address in the request's Host, the socket's own address
-// or those of all interfaces. Loopback only for clients on this host.
-func (s *Server) candidates(r *http.Request) []netip.AddrPort {
+// Candidates lists where a client may reach us, best first, for UDP and (on the
+// same port) TCP: the configured hosts, the address by which it called us, the
+// socket's own address or those of all interfaces. Loopback only for clients on
+// this host. called is the Host header of its request.
+func (m *Mux) Candidates(client netip.Addr, called string) []netip.AddrPort {
 	var list []netip.Addr
 	add := func(a netip.Addr) {
-		if !slices.Contains(list, a) && len(list) < maxCandidates && (a.Is4() || s.v6) {
+		if !slices.Contains(list, a) && len(list) < maxCandidates && (a.Is4() || m.v6) {
 			list = append(list, a)
 		}
 	}
-	for _, a := range s.hosts {
+	for _, a := range m.hosts {
 		add(a)
 	}
-	if !s.socket.wild {
-		add(s.Addr().Addr())
+	if !m.socket.wild {
+		add(m.Addr().Addr())
 	} else {
-		local := clientAddr(r).IsLoopback()
-		if a, err := netip.ParseAddr(hostname(r.Host)); err == nil && (local || !a.IsLoopback()) && !a.IsUnspecified() {
+		local := client.IsLoopback()
+		if a, err := netip.ParseAddr(hostname(called)); err == nil && (local || !a.IsLoopback()) && !a.IsUnspecified() {
 			add(a.Unmap())
 		}
 		for _, a := range interfaceAddresses() {
@@ -87,7 +87,7 @@ func (s *Server) candidates(r *http.Request) []netip.AddrPort {
 	}
 	ports := make([]netip.AddrPort, len(list))
 	for i, a := range list {
-		ports[i] = netip.AddrPortFrom(a, s.Addr().Port())
+		ports[i] = netip.AddrPortFrom(a, m.Addr().Port())
 	}
 	return ports
 }
@@ -101,13 +101,4 @@ func hostname(host string) string {
 		return host[1 : len(host)-1]
 	}
 	return host
-}
-
-// clientAddr is the address of the client; the zero Addr when it is not one.
-func clientAddr(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr().Unmap()
 }

@@ -1,11 +1,10 @@
-package webrtc
+package transport
 
 import (
 	"errors"
 	"net/netip"
 	"testing"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/stun/v3"
 )
 
@@ -91,69 +90,6 @@ func FuzzCheck(f *testing.F) {
 		}
 		if _, accepted, err := c.answer(testCred, testFrom); accepted || err == nil {
 			t.Fatalf("%x was answered", b)
-		}
-	})
-}
-
-func TestParseFeedback(t *testing.T) {
-	marshal := func(p ...rtcp.Packet) []byte {
-		b, err := rtcp.Marshal(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	nack := func(ssrc uint32, seqs ...uint16) rtcp.Packet {
-		return &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)}
-	}
-	many := make([]uint16, hugeNack+1)
-	for i := range many {
-		many[i] = uint16(i)
-	}
-	for _, test := range []struct {
-		name    string
-		bytes   []byte
-		missing int
-		huge    bool
-		key     bool
-		err     bool
-	}{
-		{"receiver report", marshal(&rtcp.ReceiverReport{}), 0, false, false, false},
-		{"nack", marshal(&rtcp.ReceiverReport{}, nack(5, 1, 2, 30)), 3, false, false, false},
-		{"nack for sound", marshal(nack(6, 1, 2)), 0, false, false, false},
-		{"as many as we answer", marshal(nack(5, many[1:]...)), hugeNack, false, false, false},
-		{"one more", marshal(nack(5, many...)), hugeNack, true, false, false},
-		{"pli", marshal(&rtcp.PictureLossIndication{MediaSSRC: 5}), 0, false, true, false},
-		{"pli for another", marshal(&rtcp.PictureLossIndication{MediaSSRC: 6}), 0, false, false, false},
-		{"fir", marshal(&rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 5}}}), 0, false, true, false},
-		{"remb", marshal(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6, SSRCs: []uint32{5}}), 0, false, false, false},
-		{"cut short", marshal(nack(5, 1))[:10], 0, false, false, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			f, err := parseFeedback(test.bytes, 5)
-			if (err != nil) != test.err || len(f.missing) != test.missing || f.huge != test.huge || f.key != test.key {
-				t.Errorf("%d missing, huge %v, key %v, error %v", len(f.missing), f.huge, f.key, err)
-			}
-		})
-	}
-}
-
-// FuzzFeedback: no RTCP panics or asks for more than the bound.
-func FuzzFeedback(f *testing.F) {
-	for _, p := range []rtcp.Packet{
-		&rtcp.ReceiverReport{}, &rtcp.TransportLayerNack{MediaSSRC: 5, Nacks: []rtcp.NackPair{{PacketID: 9, LostPackets: 0xffff}}},
-		&rtcp.PictureLossIndication{MediaSSRC: 5}, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6},
-	} {
-		b, err := p.Marshal()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, _ := parseFeedback(b, 5)
-		if len(got.missing) > hugeNack {
-			t.Fatalf("%d sequence numbers", len(got.missing))
 		}
 	})
 }

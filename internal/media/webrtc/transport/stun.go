@@ -1,4 +1,4 @@
-package webrtc
+package transport
 
 import (
 	"crypto/rand"

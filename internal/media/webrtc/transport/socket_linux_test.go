@@ -1,20 +1,11 @@
-package webrtc
+package transport
 
 import (
-	"bytes"
-	"errors"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
-
-	"github.com/pion/rtcp"
-	"github.com/pion/srtp/v3"
-	"golang.org/x/sys/unix"
 )
-
-// disable switches a destination's segmentation offload off.
-func disable(d *destination, off bool) { d.offload = d.offload && !off }
 
 // MEDIA W4: a kernel that refuses offload costs one failed send, no packet.
 func TestOffloadFallsBack(t *testing.T) {
@@ -96,45 +87,5 @@ func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
 				t.Error("offload was refused")
 			}
 		})
-	}
-}
-
-// MEDIA W4: what the socket does not take is lost, its sequence numbers are used
-// up, and it can be asked for again.
-func TestLostSendsUseTheirIndices(t *testing.T) {
-	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
-	now := time.Now()
-	fill(b.feed.video, 2, 30, 3000)
-	b.join(now)
-	b.pumpAll(&now)
-	sent := b.stats.packets.Load()
-	b.received(sent)
-	good := b.to
-	b.to = b.socket.destination(path{remote: netip.MustParseAddrPort("127.0.0.1:0")})
-	if err := b.socket.send(&b.to, []byte{1}, train{count: 1, size: 1, bytes: 1}); !errors.Is(err, unix.EINVAL) {
-		t.Fatalf("to port 0: %v", err)
-	}
-	first := uint16(b.video.seq)
-	fill(b.feed.video, 1, 30, 3000)
-	b.pumpAll(&now)
-	lost := uint64(uint16(b.video.seq) - first)
-	if lost < 3 || b.stats.dropFull.Load() != lost {
-		t.Fatalf("%d packets lost, %d counted", lost, b.stats.dropFull.Load())
-	}
-	b.to = good
-	fill(b.feed.video, 1, 30, 3000)
-	b.pumpAll(&now)
-	after := b.received(b.stats.packets.Load() - sent - lost)
-	if got := uint16(after[0][2])<<8 | uint16(after[0][3]); got != first+uint16(lost) {
-		t.Errorf("sequence %d after the loss, want %d", got, first+uint16(lost))
-	}
-	b.rtcp(now, &rtcp.TransportLayerNack{MediaSSRC: b.feed.video.ssrc, Nacks: []rtcp.NackPair{{PacketID: first}}})
-	again := b.received(1)[0]
-	plain, err := b.theirs.DecryptRTP(nil, again, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := b.feed.video.packets[b.feed.video.at(2).first].data; !bytes.Equal(plain[headerSize:], want[headerSize:]) {
-		t.Error("something else came")
 	}
 }

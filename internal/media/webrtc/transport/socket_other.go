@@ -1,6 +1,6 @@
 //go:build !linux
 
-package webrtc
+package transport
 
 import "net/netip"
 

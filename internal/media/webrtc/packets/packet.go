@@ -1,4 +1,4 @@
-package webrtc
+package packets
 
 import (
 	"encoding/binary"
@@ -9,17 +9,19 @@ import (
 )
 
 const (
-	// headerSize of an RTP packet without CSRC and extensions (RFC 3550 §5.1).
-	headerSize = 12
+	// HeaderSize of an RTP packet without CSRC and extensions (RFC 3550 §5.1).
+	HeaderSize = 12
 	// maxPacket is an RTP packet before sealing: with GCM's 16-byte tag it
 	// makes 1,200 bytes, which every path carries.
 	maxPacket  = 1184
-	maxPayload = maxPacket - headerSize
+	maxPayload = maxPacket - HeaderSize
 
-	videoClock = 90_000
-	audioClock = codec.OpusRate
+	// VideoClock and AudioClock are ticks a second of RTP timestamps.
+	VideoClock = 90_000
+	AudioClock = codec.OpusRate
 
-	markerBit = 0x80
+	// MarkerBit of an RTP packet's second byte.
+	MarkerBit = 0x80
 )
 
 // The payload structures of RFC 6184 §5.2.
@@ -28,22 +30,22 @@ const (
 	nalFUA   = 28
 )
 
-// ticks converts a time on the stream's timeline to the nearest tick of a media
+// Ticks converts a time on the stream's timeline to the nearest tick of a media
 // clock, modulo 2^32.
-func ticks(d time.Duration, clock int64) uint32 {
+func Ticks(d time.Duration, clock int64) uint32 {
 	part := (d%time.Second)*time.Duration(clock) + time.Second/2
 	return uint32(int64(d/time.Second)*clock + int64(part/time.Second))
 }
 
-// packetise cuts a picture into RTP packets (RFC 6184 packetization-mode 1) and
+// Packetise cuts a picture into RTP packets (RFC 6184 packetization-mode 1) and
 // appends them to dst. All share one fresh buffer. Payload type and sequence
 // number are left zero for the viewer to fill in; the marker is set on the last
 // packet. Only slices and parameter sets are sent: SEI, delimiters and filler
 // would split the trains of equal packets and no browser needs them. The
 // parameter sets, in-band or the track's, go in one STAP-A before a key frame.
-func packetise(dst [][]byte, f *frame.Frame, ssrc, ts uint32) [][]byte {
+func Packetise(dst [][]byte, f *frame.Frame, ssrc, ts uint32) [][]byte {
 	p := packetiser{packets: dst, ssrc: ssrc, ts: ts}
-	p.buf = make([]byte, 0, len(f.Payload)+(len(f.Payload)/maxPayload+8)*(headerSize+2)+256)
+	p.buf = make([]byte, 0, len(f.Payload)+(len(f.Payload)/maxPayload+8)*(HeaderSize+2)+256)
 	var sets, slices [][]byte
 	var store [32][]byte // most pictures fit: no allocation
 	slices = store[:0]
@@ -67,11 +69,11 @@ func packetise(dst [][]byte, f *frame.Frame, ssrc, ts uint32) [][]byte {
 	for _, n := range slices {
 		p.nal(n)
 	}
-	p.packets[len(p.packets)-1][1] |= markerBit
+	p.packets[len(p.packets)-1][1] |= MarkerBit
 	return p.packets
 }
 
-// packetiser is the state of packetise.
+// packetiser is the state of Packetise.
 type packetiser struct {
 	packets  [][]byte
 	buf      []byte
@@ -141,20 +143,40 @@ func (p *packetiser) nal(n []byte) {
 	}
 }
 
-// soundPacket makes the one RTP packet of an Opus packet (RFC 7587 §4.2); nil
+// Sound makes the one RTP packet of an Opus packet (RFC 7587 §4.2); nil
 // when it does not fit.
-func soundPacket(payload []byte, ssrc, ts uint32) []byte {
+func Sound(payload []byte, ssrc, ts uint32) []byte {
 	if len(payload) == 0 || len(payload) > maxPayload {
 		return nil
 	}
-	p := packetiser{ssrc: ssrc, ts: ts, buf: make([]byte, 0, headerSize+len(payload))}
+	p := packetiser{ssrc: ssrc, ts: ts, buf: make([]byte, 0, HeaderSize+len(payload))}
 	p.begin()
 	return append(p.buf, payload...)
 }
 
-// The fields that each viewer patches.
-func setSequence(b []byte, seq uint16)  { binary.BigEndian.PutUint16(b[2:], seq) }
-func timestamp(b []byte) uint32         { return binary.BigEndian.Uint32(b[4:]) }
-func setTimestamp(b []byte, ts uint32)  { binary.BigEndian.PutUint32(b[4:], ts) }
-func setPayloadType(b []byte, pt uint8) { b[1] = b[1]&markerBit | pt }
-func setSSRC(b []byte, ssrc uint32)     { binary.BigEndian.PutUint32(b[8:], ssrc) }
+// disposable reports whether no slice of a picture's packets is a reference
+// (nal_ref_idc 0, in every NAL and FU header).
+func disposable(packets [][]byte) bool {
+	for _, p := range packets {
+		if p[HeaderSize]&0x60 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Timestamp of an RTP packet.
+func Timestamp(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
+
+// SetSequence, SetTimestamp, SetPayloadType and SetSSRC patch the fields of an
+// RTP packet that differ between viewers.
+func SetSequence(b []byte, seq uint16) { binary.BigEndian.PutUint16(b[2:], seq) }
+
+// SetTimestamp: see SetSequence.
+func SetTimestamp(b []byte, ts uint32) { binary.BigEndian.PutUint32(b[4:], ts) }
+
+// SetPayloadType keeps the marker; see SetSequence.
+func SetPayloadType(b []byte, pt uint8) { b[1] = b[1]&MarkerBit | pt }
+
+// SetSSRC: see SetSequence.
+func SetSSRC(b []byte, ssrc uint32) { binary.BigEndian.PutUint32(b[8:], ssrc) }

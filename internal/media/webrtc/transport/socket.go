@@ -1,4 +1,4 @@
-package webrtc
+package transport
 
 import (
 	"errors"
@@ -22,11 +22,13 @@ const (
 // as on any network.
 var errNoRoom = errors.New("the socket's buffer is full")
 
-// path is where a viewer is: its address, and ours on which it reached us (not
-// valid when the socket is bound to one address or the system does not tell).
+// path is where a peer is: its address, and ours on which it reached us (not
+// valid when the socket is bound to one address or the system does not tell), or
+// the TCP connection that it has opened.
 type path struct {
 	remote netip.AddrPort
 	local  netip.Addr
+	stream *stream // nil for UDP
 }
 
 // train is a run of equal datagrams in one buffer; only the last may be
@@ -107,6 +109,9 @@ func (s *socket) read(b []byte) (int, path, error) {
 
 // write sends one datagram that is not media: rare, and safe after close.
 func (s *socket) write(b []byte, p path) error {
+	if p.stream != nil {
+		return p.stream.send(b, train{count: 1, size: len(b), bytes: len(b)})
+	}
 	_, _, err := s.conn.WriteMsgUDPAddrPort(b, sourceMessage(p), p.remote)
 	return err
 }

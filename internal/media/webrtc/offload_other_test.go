@@ -1,6 +1,0 @@
-//go:build !linux
-
-package webrtc
-
-// disable does nothing: there is no offload.
-func disable(*destination, bool) {}
