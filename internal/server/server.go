@@ -132,7 +132,7 @@ func (s *Server) buildMedia(context.Context) error {
 	m := &s.media
 	m.transcode = transcode.New(transcode.Config{}, s.log)
 	m.packs = cmaf.New(cmaf.Config{}, s.log)
-	m.hub = hub.New(hub.Config{}, s.log, m.packs.Output)
+	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output)
 	m.hls, m.dash = hls.New(m.packs, hls.Config{}), dash.New(m.packs)
 	return nil
 }

@@ -18,6 +18,9 @@
 //     once.
 //   - Sound that is missing is filled with silence: players read the tracks once
 //     and stall where one of them ends.
+//   - Sound that has to be converted is, only while somebody plays the store
+//     (Store.Watch). Until then silence stays 3 s behind the pictures, so that
+//     the first viewer finds sound at the live edge at once.
 //
 // Media time: the first key frame is shown at 10 s. Pictures are stamped with
 // their own decoding time on that line, so with B-frames the first segments,
@@ -29,5 +32,6 @@
 // Ownership: a Store is written by one goroutine, the packager's for its run.
 // Readers see immutable Snapshots through an atomic pointer and wait on a
 // channel that is closed when the next one is there. The only locks are
-// Packager.mu and each Part's sync.Once; they never nest.
+// Packager.mu, audience.mu and each Part's sync.Once; they never nest, but
+// audience.mu is held while a hub.Run is told.
 package cmaf

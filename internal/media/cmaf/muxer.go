@@ -192,7 +192,7 @@ func (m *muxer) newInit(i int, c frame.Codec) *Init {
 func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 	m.sound.config = carried(m.sound.source)
 	if m.sound.config == nil {
-		m.sound.config = defaultAudio()
+		m.sound.config = codec.StandardAAC()
 	}
 	video, audio := m.newInit(0, params), m.newInit(1, m.sound.config)
 	if m.failure != nil {

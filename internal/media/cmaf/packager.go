@@ -82,6 +82,7 @@ func (p *Packager) Store(run *hub.Run) *Store {
 	default:
 	}
 	s := newStore(prefix())
+	s.audience.need = func() func() { return run.Need(hub.SoundAAC) }
 	p.stores[run] = s
 	return s
 }
@@ -117,6 +118,7 @@ func (p *Packager) Output(ctx context.Context, run *hub.Run) {
 	p.budget.stores.Add(1)
 	defer func() {
 		store.end()
+		store.audience.rest(time.Now().Add(unwatched))
 		p.mu.Lock()
 		delete(p.stores, run)
 		p.mu.Unlock()
@@ -137,7 +139,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
-	rd := run.Subscribe(hub.ReaderOptions{})
+	rd := run.Subscribe(hub.ReaderOptions{Sound: hub.SoundAAC, Passive: true})
 	defer rd.Close()
 	var buf []*frame.Frame
 	dropped := uint64(0)
@@ -158,6 +160,10 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 			}
 		}
 		for _, f := range buf {
+			if f.Key {
+				converted, problem := run.Converted(hub.SoundAAC)
+				m.store.audience.latent.Store(converted && problem == nil)
+			}
 			if err := m.frame(f); err != nil {
 				return err
 			}
@@ -167,6 +173,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 			ready = nil
 		}
 		clear(buf)
+		m.store.audience.rest(time.Now())
 	}
 }
 

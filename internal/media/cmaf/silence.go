@@ -29,16 +29,6 @@ func silence(c *codec.AAC) []byte {
 	return nil
 }
 
-// defaultAudio is what a stream without sound gets: AAC-LC, 48 kHz, stereo,
-// what most sources will send when their sound comes.
-func defaultAudio() *codec.AAC {
-	c, err := codec.NewAAC([]byte{0x11, 0x90})
-	if err != nil {
-		panic(err) // a constant
-	}
-	return c
-}
-
 // carried returns the AAC parameters of a track that the store can carry, nil
 // for others (Opus, or channels that no silence is known for).
 func carried(t *frame.Track) *codec.AAC {

@@ -33,8 +33,9 @@ func (m *muxer) follow() {
 		n++
 	}
 	m.sound.held = slices.Delete(m.sound.held, 0, n)
+	lag := m.store.audience.lag(m.now(), m.front-duration(m.sound.head, m.sound.rate))
 	if carried(m.sound.source) == nil || m.front-m.sound.heard > maxMissing {
-		m.fill(m.front, never)
+		m.fill(m.front-lag, never)
 	}
 }
 

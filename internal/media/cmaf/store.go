@@ -33,6 +33,8 @@ type Store struct {
 	done   chan struct{}
 	once   sync.Once
 	origin time.Time // set before the first segment is published
+
+	audience audience
 }
 
 // newStore makes an empty store. prefix tells its files from those of other

@@ -42,6 +42,15 @@ func NewAAC(config []byte) (*AAC, error) {
 	return &AAC{Config: config, SampleRate: c.SampleRate, Channels: channels, object: int(c.Type)}, nil
 }
 
+// StandardAAC is AAC-LC, 48 kHz, stereo: what generated and converted sound is.
+func StandardAAC() *AAC {
+	c, err := NewAAC([]byte{0x11, 0x90})
+	if err != nil {
+		panic(err) // a constant
+	}
+	return c
+}
+
 // Kind is frame.Audio.
 func (c *AAC) Kind() frame.Kind { return frame.Audio }
 
@@ -53,6 +62,9 @@ func (c *AAC) MIME() string { return fmt.Sprintf("mp4a.40.%d", c.object) }
 
 // Equal reports whether both have the same configuration.
 func (c *AAC) Equal(o *AAC) bool { return bytes.Equal(c.Config, o.Config) }
+
+// ChannelCount is 1 to 8.
+func (c *AAC) ChannelCount() int { return c.Channels }
 
 // Samples is the clock rate and the length of an access unit in it.
 func (c *AAC) Samples([]byte) (rate int, n int64) { return c.SampleRate, AACFrameSamples }

@@ -21,6 +21,9 @@ func (c *Opus) Name() string { return "Opus" }
 // MIME is "opus".
 func (c *Opus) MIME() string { return "opus" }
 
+// ChannelCount is 1 or 2.
+func (c *Opus) ChannelCount() int { return c.Channels }
+
 // Samples is the clock rate and the length of a packet in it.
 func (c *Opus) Samples(packet []byte) (rate int, n int64) { return OpusRate, OpusSamples(packet) }
 

@@ -1,6 +1,7 @@
 package dash
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -50,7 +51,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		_, _ = io.WriteString(w, stamp(time.Now())) // the viewer may have gone
 		return
 	}
-	body := h.body(stream)
+	body := h.body(r.Context(), stream)
 	if body == nil {
 		header.Set("Cache-Control", "no-store")
 		header.Set("Retry-After", "1")
@@ -67,11 +68,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 
 // body is the MPD of a stream's run, made once per change of its sound, which
 // is cut last.
-func (h *Handler) body(stream *hub.Stream) []byte {
+func (h *Handler) body(ctx context.Context, stream *hub.Stream) []byte {
 	store := h.stores.Store(stream.Run())
 	if store == nil {
 		return nil
 	}
+	store.Watch(ctx)
 	made := store.Audio().Snapshot().Derive(Name, func(*cmaf.Snapshot) any { return mpd(store, time.Now()) })
 	body, _ := made.([]byte)
 	return body

@@ -70,6 +70,9 @@ type Frame struct {
 	// Discontinuity is set on the first picture after a hole in the timeline
 	// that nothing filled; segmented outputs must announce it.
 	Discontinuity bool
+	// Derived marks sound that the server converted: a second form of what the
+	// source sent.
+	Derived bool
 	// Payload is shared and read-only.
 	Payload []byte
 }

@@ -98,6 +98,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		fail(w, http.StatusServiceUnavailable, "The stream is not live now.")
 		return
 	}
+	store.Watch(r.Context())
 	v := viewer{h: h, stream: stream, session: session, store: store}
 	rendition, isMedia := v.media(name)
 	switch {

@@ -14,6 +14,7 @@ type Config struct {
 	TrackWait    time.Duration // how long a first key frame waits for announced sound; default 500 ms
 	FlapWindow   time.Duration // three takeovers within make the hub refuse newcomers for as long; default 30 s
 	MaxPublisher int           // publishers connected to one stream at once, the incumbent included; default 4
+	Converter    Converter     // makes sound that the source does not send; nil: readers go without
 }
 
 func (c Config) withDefaults() Config {

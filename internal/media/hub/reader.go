@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"glimpse/internal/media/frame"
 )
@@ -20,35 +21,112 @@ type ReaderOptions struct {
 	Live bool
 	// PictureWake lets sound wait in the ring for the next picture: Next
 	// returns when a picture came, with the sound before it, or when sound is
-	// more than 40 ms ahead of the pictures.
+	// has waited for 40 ms of its time.
 	PictureWake bool
+	// Sound is the form in which sound is wanted. A stream that sends another
+	// is converted while such a reader is there (see Run.Need), unless Passive.
+	Sound Sound
+	// Passive takes converted sound only while others need it.
+	Passive bool
+	// SoundOnly leaves the pictures out and starts with the sound of the last
+	// Back, as far as the ring reaches.
+	SoundOnly bool
+	Back      time.Duration
 }
 
 // Reader is a cursor in a run's ring, for one goroutine. It costs the publisher
 // one channel operation a frame and never makes it wait.
 type Reader struct {
-	run         *Run
-	pictureWake bool
-	wake        chan struct{}
-	dropped     atomic.Uint64
+	run     *Run
+	options ReaderOptions
+	wake    chan struct{}
+	dropped atomic.Uint64
+	release func() // ends the need for converted sound
 
-	next    uint64 // index of the next frame
-	waitKey bool   // skip to a key frame
+	// guarded by Run.mu
+	quiet bool          // no sound waits for a picture
+	since time.Duration // DTS of the first that does
+
+	next    uint64        // index of the next frame
+	waitKey bool          // skip to a key frame
+	heard   time.Duration // PTS of the newest sound handed out, with Sound
 }
 
 // Subscribe returns a reader; Close it.
 func (r *Run) Subscribe(o ReaderOptions) *Reader {
-	rd := &Reader{run: r, pictureWake: o.PictureWake, wake: make(chan struct{}, 1)}
+	rd := &Reader{run: r, options: o, wake: make(chan struct{}, 1), release: func() {}, quiet: true, heard: -1 << 62}
+	if o.Sound != SoundAsSent && !o.Passive {
+		rd.release = r.Need(o.Sound)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hasKey && !o.Live {
+	switch {
+	case o.SoundOnly:
+		rd.next = r.back(o.Back)
+	case r.hasKey && !o.Live:
 		rd.next = r.key
-	} else {
+	default:
 		rd.next, rd.waitKey = r.base+uint64(len(r.frames)), true
 	}
 	r.readers = append(r.readers, rd)
 	rd.signal()
 	return rd
+}
+
+// back is the index of the first frame of the last d.
+func (r *Run) back(d time.Duration) uint64 {
+	n := len(r.frames)
+	for newest := n - 1; n > 0 && r.frames[newest].DTS-r.frames[n-1].DTS <= d; {
+		n--
+	}
+	return r.base + uint64(n)
+}
+
+// Tracks returns the tracks in force for this reader: video first, then the
+// sound in the form that it takes, if there is any or will be.
+func (rd *Reader) Tracks() []*frame.Track {
+	r := rd.run
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var tracks []*frame.Track
+	if r.video != nil && !rd.options.SoundOnly {
+		tracks = append(tracks, r.video)
+	}
+	switch c := r.conversions[rd.options.Sound]; {
+	case r.audio == nil:
+	case rd.options.Sound.is(r.audio):
+		tracks = append(tracks, r.audio)
+	case c != nil && c.cancel != nil && c.problem == nil:
+		tracks = append(tracks, c.track)
+	}
+	return tracks
+}
+
+// takes reports whether a frame is for this reader.
+func (rd *Reader) takes(f *frame.Frame) bool {
+	switch {
+	case f.IsVideo():
+		return !rd.options.SoundOnly
+	case rd.options.Sound == SoundAsSent:
+		return !f.Derived
+	}
+	return rd.options.Sound.is(f.Track)
+}
+
+// wakes reports whether a frame that was just added must wake Next. Run.mu is held.
+func (rd *Reader) wakes(f *frame.Frame) bool {
+	switch {
+	case !rd.takes(f):
+		return false
+	case !rd.options.PictureWake || f.IsVideo():
+	case rd.quiet:
+		rd.quiet, rd.since = false, f.DTS
+		return false
+	case f.DTS-rd.since <= maxSoundWait:
+		return false
+	}
+	rd.quiet = true
+	return true
 }
 
 // signal wakes Next. Never blocks.
@@ -91,11 +169,21 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 	for rd.next < end && len(buf) < maxBatch {
 		f := r.frames[rd.next-r.base]
 		rd.next++
+		if !rd.takes(f) {
+			continue
+		}
 		if rd.waitKey && !f.Key {
 			rd.dropped.Add(1)
 			continue
 		}
 		rd.waitKey = false
+		if rd.options.Sound != SoundAsSent && !f.IsVideo() {
+			if f.PTS <= rd.heard { // what a conversion still had when the source changed
+				rd.dropped.Add(1)
+				continue
+			}
+			rd.heard = f.PTS
+		}
 		buf = append(buf, f)
 	}
 	if rd.next < end {
@@ -117,6 +205,11 @@ func (rd *Reader) skip(end uint64) {
 		return
 	}
 	to := end
+	if rd.options.SoundOnly {
+		rd.dropped.Add(to - rd.next)
+		rd.next = to
+		return
+	}
 	if r.hasKey && r.key >= rd.next {
 		to = r.key
 	}
@@ -130,6 +223,7 @@ func (rd *Reader) Dropped() uint64 { return rd.dropped.Load() }
 // Close ends the reader. It is idempotent and may be called from anywhere, but
 // does not wake a Next in progress: end its context for that.
 func (rd *Reader) Close() {
+	rd.release()
 	r := rd.run
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -28,11 +28,12 @@ type Run struct {
 	video   *frame.Track
 	audio   *frame.Track
 	readers []*Reader
-	picture time.Duration // DTS of the newest picture
+
+	conversions map[Sound]*conversion
 }
 
-// maxSoundWait is how far sound may run ahead of the pictures before it wakes
-// readers that wait for pictures (MEDIA R2).
+// maxSoundWait is how much sound may wait for a picture before it wakes readers
+// that wait for pictures (MEDIA R2).
 const maxSoundWait = 40 * time.Millisecond
 
 func newRun(s *Stream, start time.Time) *Run {
@@ -103,18 +104,17 @@ func (r *Run) append(f *frame.Frame) {
 		r.hasKey = true
 	}
 	r.trim()
-	wakes := true
-	if f.IsVideo() {
-		r.video, r.picture = f.Track, f.DTS
-	} else {
+	switch {
+	case f.IsVideo():
+		r.video = f.Track
+	case !f.Derived && r.audio != f.Track:
 		r.audio = f.Track
-		wakes = f.DTS-r.picture > maxSoundWait
+		r.reconsider()
 	}
 	for _, rd := range r.readers {
-		if !wakes && rd.pictureWake {
-			continue
+		if rd.wakes(f) {
+			rd.signal()
 		}
-		rd.signal()
 	}
 }
 
@@ -154,6 +154,7 @@ func (r *Run) end() {
 		return
 	}
 	r.ended = true
+	r.reconsider()
 	close(r.done)
 	for _, rd := range r.readers {
 		rd.signal()

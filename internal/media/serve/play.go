@@ -92,9 +92,9 @@ func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.
 		return err
 	}
 	log.Info(s.protocol + " player joined")
-	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true})
+	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true, Sound: hub.SoundAAC})
 	defer rd.Close()
-	err = follow(ctx, run, rd, c.Writer(ctx))
+	err = follow(ctx, rd, c.Writer(ctx))
 	if ctx.Err() != nil {
 		err = errLeft
 	}
@@ -137,8 +137,8 @@ func await(ctx context.Context, stream *hub.Stream, patience time.Duration) (*hu
 
 // follow writes what a reader gives: all that is there at once, pictures with the
 // sound that waited for them. It ends with io.EOF when the run is over.
-func follow(ctx context.Context, run *hub.Run, rd *hub.Reader, w Writer) error {
-	tracks := run.Tracks()
+func follow(ctx context.Context, rd *hub.Reader, w Writer) error {
+	tracks := rd.Tracks()
 	video := tracks[0]
 	if err := w.Carries(video); err != nil {
 		return err

@@ -66,7 +66,7 @@ func (c *conn) send(ctx context.Context, stream *hub.Stream) (dropped uint64, er
 	case err != nil:
 		return 0, errNobody
 	}
-	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true})
+	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true, Sound: hub.SoundAAC})
 	defer rd.Close()
 	f := &follower{conn: c, w: mediaWriter{out: &pacer{ctx: ctx, out: c.sc}}}
 	watching, stop := context.WithCancel(ctx)
@@ -75,7 +75,7 @@ func (c *conn) send(ctx context.Context, stream *hub.Stream) (dropped uint64, er
 		defer c.srv.recoverPanic()
 		c.watch(watching, 0, f.look)
 	})
-	err = f.follow(ctx, run, rd)
+	err = f.follow(ctx, rd)
 	stop()
 	looking.Wait()
 	switch {
@@ -123,8 +123,8 @@ func (f *follower) wants(one *frame.Frame) bool {
 
 // follow writes all that is there at once, pictures with the sound that waited
 // for them.
-func (f *follower) follow(ctx context.Context, run *hub.Run, rd *hub.Reader) error {
-	if err := f.w.announce(run.Tracks()); err != nil {
+func (f *follower) follow(ctx context.Context, rd *hub.Reader) error {
+	if err := f.w.announce(rd.Tracks()); err != nil {
 		return err
 	}
 	var frames []*frame.Frame

@@ -1,12 +1,12 @@
 // Package transcode converts what an output needs otherwise than the source
-// sends it, in children of the program ffmpeg: AAC to Opus for WebRTC, a key
-// frame to a JPEG. Without ffmpeg everything else goes on and Available says
+// sends it, in children of the program ffmpeg: AAC to Opus for WebRTC, Opus to AAC
+// for everything else, a key frame to a JPEG. Without ffmpeg everything else goes on and Available says
 // why there is no sound.
 //
 // A Transcoder owns its children: each has its own process group, gets
 // arguments only (no shell), reads and writes pipes only, is limited in memory,
 // time or silence, and is gone when Close returns or when we die. A call such
-// as Opus owns the one child it runs and restarts.
+// as Convert owns the one child it runs and restarts.
 //
 // Locks do not nest.
 package transcode

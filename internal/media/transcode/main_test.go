@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -129,6 +130,45 @@ func demux(t *testing.T, file []byte) []*frame.Frame {
 	for _, f := range frames {
 		f.PTS -= zero
 		f.DTS -= zero
+	}
+	return frames
+}
+
+// soundOf encodes the signal's sound with a codec and returns its frames, the
+// first sample of the signal at time 0.
+func soundOf(t *testing.T, encoder, rate, channels string) []*frame.Frame {
+	t.Helper()
+	if encoder == "aac" {
+		return onlySound(signal(t, rate, channels))
+	}
+	file := ffmpeg(t, nil, "-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*1000*t)*between(t\\,1\\,1.2):s=48000:d=3",
+		"-c:a", encoder, "-ar", rate, "-ac", channels, "-f", "ogg", "pipe:1")
+	n, _ := strconv.Atoi(channels)
+	track := &frame.Track{Codec: &codec.Opus{Channels: n}}
+	var frames []*frame.Frame
+	at, headers := time.Duration(0), 2
+	for len(file) > 27 {
+		laces := file[27 : 27+int(file[26])]
+		body := file[27+len(laces):]
+		packet := 0
+		for _, l := range laces {
+			packet += int(l)
+			if l == 255 {
+				continue
+			}
+			switch {
+			case headers == 2:
+				at = -length(int64(binary.LittleEndian.Uint16(body[10:])), 48000) // pre-skip
+				headers--
+			case headers == 1:
+				headers--
+			default:
+				frames = append(frames, &frame.Frame{Track: track, PTS: at, DTS: at, Payload: body[:packet]})
+				at += length(codec.OpusSamples(body[:packet]), 48000)
+			}
+			body, packet = body[packet:], 0
+		}
+		file = body
 	}
 	return frames
 }

@@ -41,7 +41,7 @@ func TestNUT(t *testing.T) {
 		t.Errorf("%d frames, %d bytes of %d", len(pts), size, len(file))
 	}
 	for i, at := range pts {
-		if at != time.Duration(i)*opusFrame {
+		if at != time.Duration(i)*packet20ms {
 			t.Errorf("frame %d at %v", i, at)
 		}
 	}

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
-	"glimpse/internal/media/codec"
-	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 )
@@ -22,16 +19,9 @@ const (
 	childStart = time.Second
 	// childLife ends before FLV's clock does (signed 32-bit milliseconds).
 	childLife = 20 * 24 * time.Hour
-	// opusFrame is the length of each packet.
-	opusFrame = 20 * time.Millisecond
 	// resyncAfter is how far counted times may be off the announced ones
 	// before those count (MEDIA T2).
 	resyncAfter = 40 * time.Millisecond
-	// backlog is how much sound of the past a new child converts: listeners
-	// start live.
-	backlog = 200 * time.Millisecond
-	// opusMaxBytes is the most that a packet of 20 ms can need (RFC 6716 §3.2.1).
-	opusMaxBytes = 1275
 	// steady is how long a child must live to count as sound again.
 	steady = time.Minute
 	// The times between a child's death and the next start.
@@ -44,20 +34,40 @@ var errRenew = errors.New("new parameters")
 // errHung is why a child was killed.
 var errHung = errors.New("ffmpeg gave nothing for too long")
 
-// Opus converts the AAC of a run to Opus and calls emit with each packet, from
-// its own goroutine, until ctx or the run ends; then it returns ctx.Err() or
-// nil. It runs one child, restarted with back-off from 1 to 30 s when it dies,
-// hangs for HangAfter or writes nonsense; pictures and other runs do not notice.
-// It returns at once with ErrMissing without ffmpeg, with ErrClosed after Close.
-// A run without AAC has no child: Opus waits for sound to come.
-//
-// Frames are 20 ms of 48 kHz, mono if the source is, otherwise stereo, on the
-// run's timeline with priming and pre-skip accounted for; PTS strictly increase.
-// All share one Track until the number of channels changes.
+// Opus emits a run's sound as Opus, from the calling goroutine, until ctx or the
+// run ends; then it returns ctx.Err() or nil. Frames are live, on the run's
+// timeline, and their PTS strictly increase.
 func (t *Transcoder) Opus(ctx context.Context, run *hub.Run, emit func(*frame.Frame)) error {
-	rd := run.Subscribe(hub.ReaderOptions{})
+	rd := run.Subscribe(hub.ReaderOptions{Sound: hub.SoundOpus, SoundOnly: true})
 	defer rd.Close()
-	return t.opus(ctx, rd, emit, t.log.With("stream", run.Stream().ID()))
+	var frames []*frame.Frame
+	for {
+		var err error
+		if frames, err = rd.Next(ctx, frames); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		for _, f := range frames {
+			emit(f)
+		}
+	}
+}
+
+// Convert implements hub.Converter for AAC to Opus and back: 20 ms a packet, mono
+// if the source is and otherwise stereo; AAC-LC at 48 kHz, stereo. It runs one
+// child, restarted with back-off from 1 to 30 s when it dies, hangs for HangAfter
+// or writes nonsense; pictures and other runs do not notice. Times count exactly,
+// with the codecs' priming and pre-skip accounted for; PTS strictly increase.
+func (t *Transcoder) Convert(ctx context.Context, run *hub.Run, sink *hub.SoundSink) error {
+	to, ok := outputs()[sink.Form()]
+	if !ok {
+		return fmt.Errorf("no conversion to %s", sink.Form())
+	}
+	rd := run.Subscribe(hub.ReaderOptions{SoundOnly: true, Back: to.backlog})
+	defer rd.Close()
+	return t.keepConverting(ctx, rd, to, sink, t.log.With("stream", run.Stream().ID(), "to", to.form))
 }
 
 // source is where frames come from: a *hub.Reader.
@@ -65,9 +75,15 @@ type source interface {
 	Next(ctx context.Context, buf []*frame.Frame) ([]*frame.Frame, error)
 }
 
-func (t *Transcoder) opus(ctx context.Context, src source, emit func(*frame.Frame), log *slog.Logger) error {
-	in := &soundInput{src: src}
-	out := &soundOutput{emit: emit, last: -1}
+// sink is where frames go: a *hub.SoundSink.
+type sink interface {
+	Write(f *frame.Frame)
+	Problem(err error)
+}
+
+func (t *Transcoder) keepConverting(ctx context.Context, src source, to output, dst sink, log *slog.Logger) error {
+	in := &soundInput{src: src, to: to}
+	out := &soundOutput{dst: dst, to: to, last: -1}
 	pause := firstPause
 	for {
 		track, err := in.wait(ctx)
@@ -85,11 +101,10 @@ func (t *Transcoder) opus(ctx context.Context, src source, emit func(*frame.Fram
 			return ErrClosed
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, ErrMissing):
-			return err
 		case errors.Is(err, errRenew):
 			continue
 		}
+		dst.Problem(err)
 		log.Warn("sound conversion failed", "err", err, "retry_in", pause)
 		if err := sleep(ctx, t.ctx, pause); err != nil {
 			return err
@@ -116,9 +131,8 @@ func sleep(ctx, closed context.Context, d time.Duration) error {
 func (t *Transcoder) convert(caller context.Context, in *soundInput, out *soundOutput, track *frame.Track) error {
 	ctx, cancel := context.WithCancelCause(caller)
 	defer cancel(nil)
-	aac := track.Codec.(*codec.AAC)
-	channels := min(aac.Channels, 2)
-	c, err := t.start(ctx, job{args: opusArgs(channels)})
+	from := inputs()[hub.Sound(track.Codec.Name())]
+	c, err := t.start(ctx, job{args: soundArgs(from.format, out.to, track)})
 	if err != nil {
 		return err
 	}
@@ -126,13 +140,13 @@ func (t *Transcoder) convert(caller context.Context, in *soundInput, out *soundO
 	var tasks sync.WaitGroup
 	var fed error
 	tasks.Go(func() {
-		fed = in.feed(ctx, c.stdin, track, clock)
+		fed = in.feed(ctx, c.stdin, from, track, clock)
 		if err := c.stdin.Close(); fed == nil {
 			fed = err
 		}
 	})
 	tasks.Go(func() { clock.watch(ctx, t.cfg.HangAfter, func() { cancel(errHung) }) })
-	err = out.read(c.stdout, channels, clock)
+	err = out.read(c.stdout, clock)
 	hung := errors.Is(context.Cause(ctx), errHung)
 	cancel(nil) // after a clean end this kills nobody: the output is at its end
 	died := c.wait()
@@ -153,27 +167,17 @@ func (t *Transcoder) convert(caller context.Context, in *soundInput, out *soundO
 	return err
 }
 
-// opusArgs are the child's arguments; they probe nothing, so that the first
-// packet comes as soon as a process can start.
-func opusArgs(channels int) []string {
-	return []string{
-		"-nostdin", "-hide_banner", "-loglevel", "error", "-copyts", "-threads", "1",
-		"-probesize", "32", "-analyzeduration", "0", "-protocol_whitelist", "pipe", "-f", "flv", "-i", "pipe:0",
-		"-map", "0:a:0", "-c:a", "libopus", "-ac", strconv.Itoa(channels), "-b:a", strconv.Itoa(32+32*channels) + "k",
-		"-frame_duration", "20", "-flush_packets", "1", "-f", "nut", "pipe:1",
-	}
-}
-
-// soundInput feeds the AAC of a source to one child after the other. One
-// goroutine at a time.
+// soundInput feeds a source's sound to one child after the other. One goroutine
+// at a time.
 type soundInput struct {
 	src  source
+	to   output
 	buf  []*frame.Frame
 	left []*frame.Frame // of buf, not yet used
 }
 
-// wait returns the track of the newest sound, leaving what is fresh enough to
-// be converted, and waits until there is some.
+// wait returns the track of the newest sound that has to be converted, leaving
+// what is fresh enough, and waits until there is some.
 func (in *soundInput) wait(ctx context.Context) (*frame.Track, error) {
 	for {
 		if len(in.left) == 0 {
@@ -183,7 +187,7 @@ func (in *soundInput) wait(ctx context.Context) (*frame.Track, error) {
 		}
 		newest := in.left[len(in.left)-1].PTS
 		for i, f := range in.left {
-			if _, ok := f.Track.Codec.(*codec.AAC); ok && newest-f.PTS <= backlog {
+			if in.to.wants(f.Track) && newest-f.PTS <= in.to.backlog {
 				in.left = in.left[i:]
 				return f.Track, nil
 			}
@@ -199,44 +203,51 @@ func (in *soundInput) fill(ctx context.Context) (err error) {
 }
 
 // feed writes frames of one track until it ends, changes, or the child refuses.
-func (in *soundInput) feed(ctx context.Context, w io.Writer, track *frame.Track, clock *soundClock) error {
-	aac := track.Codec.(*codec.AAC)
-	tags := flv.NewWriter(w)
-	if err := tags.WriteTrack(track); err != nil {
+func (in *soundInput) feed(ctx context.Context, w io.Writer, from input, track *frame.Track, clock *soundClock) error {
+	dst, err := from.open(w, track)
+	if err != nil {
 		return err
 	}
-	for samples := time.Duration(0); ; {
+	for samples := int64(0); ; {
 		if len(in.left) == 0 {
 			if err := in.fill(ctx); err != nil {
 				return err
 			}
 		}
 		f := in.left[0]
-		at := childStart + samples*time.Second/time.Duration(aac.SampleRate)
-		if f.Track.Kind() == frame.Audio && f.Track != track || at > childLife {
+		if f.IsVideo() {
+			in.left = in.left[1:]
+			continue
+		}
+		rate, n := track.Codec.(sampled).Samples(f.Payload)
+		at := childStart + length(samples, rate)
+		if f.Track != track || at > childLife {
 			return errRenew
 		}
 		in.left = in.left[1:]
-		if f.Track != track {
-			continue
-		}
 		clock.feed(at, f)
-		if err := tags.WriteFrame(&frame.Frame{Track: track, PTS: at, DTS: at, Payload: f.Payload}); err != nil {
+		if err := dst.WriteFrame(&frame.Frame{Track: track, PTS: at, DTS: at, Payload: f.Payload}); err != nil {
 			return fmt.Errorf("feed ffmpeg: %w", err)
 		}
-		samples += codec.AACFrameSamples
+		samples += n
 	}
+}
+
+// length of a number of samples, exact for years.
+func length(samples int64, rate int) time.Duration {
+	r := int64(rate)
+	return time.Duration(samples/r)*time.Second + time.Duration(samples%r)*time.Second/time.Duration(r)
 }
 
 // soundOutput turns children's output into frames of one ever rising timeline.
 type soundOutput struct {
-	emit  func(*frame.Frame)
-	track *frame.Track
-	last  time.Duration // PTS of the frame before
+	dst  sink
+	to   output
+	last time.Duration // PTS of the frame before
 }
 
-// read emits a child's packets until its output ends (nil) or is malformed.
-func (o *soundOutput) read(r io.Reader, channels int, clock *soundClock) error {
+// read hands on a child's packets until its output ends (nil) or is malformed.
+func (o *soundOutput) read(r io.Reader, clock *soundClock) error {
 	nut, err := newNUTReader(r)
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -244,12 +255,9 @@ func (o *soundOutput) read(r io.Reader, channels int, clock *soundClock) error {
 	if err != nil {
 		return err
 	}
-	if o.track == nil || o.track.Codec.(*codec.Opus).Channels != channels {
-		o.track = &frame.Track{Codec: &codec.Opus{Channels: channels}}
-	}
 	// Times are counted; those that are read back carry the rounding of FLV.
-	var at time.Duration
-	for {
+	var from time.Duration
+	for count := int64(0); ; count++ {
 		told, packet, err := nut.next()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
@@ -257,18 +265,19 @@ func (o *soundOutput) read(r io.Reader, channels int, clock *soundClock) error {
 		if err != nil {
 			return err
 		}
-		if len(packet) == 0 || len(packet) > opusMaxBytes {
-			return fmt.Errorf("ffmpeg wrote an Opus packet of %d bytes", len(packet))
+		if len(packet) == 0 || len(packet) > o.to.maxBytes {
+			return fmt.Errorf("ffmpeg wrote a packet of %d bytes", len(packet))
 		}
-		if at += opusFrame; (told-at).Abs() > resyncAfter || at == opusFrame {
-			at = told
+		at := from + length(count*o.to.samples, soundRate)
+		if count == 0 || (told-at).Abs() > resyncAfter {
+			at, from, count = told, told, 0
 		}
 		f := clock.place(at)
 		if f.PTS < 0 || f.PTS <= o.last {
 			continue // the encoder's priming
 		}
 		o.last = f.PTS
-		f.Track, f.Payload = o.track, packet
-		o.emit(f)
+		f.Payload = packet
+		o.dst.Write(f)
 	}
 }

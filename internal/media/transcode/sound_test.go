@@ -3,10 +3,10 @@ package transcode
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,8 +17,21 @@ import (
 	"glimpse/internal/media/hub"
 )
 
+// collected is a sink.
+type collected struct {
+	write   func(*frame.Frame)
+	problem func(error)
+}
+
+func (c collected) Write(f *frame.Frame) { c.write(f) }
+func (c collected) Problem(err error) {
+	if c.problem != nil {
+		c.problem(err)
+	}
+}
+
 // convertAll gives a new child all frames at once and returns what comes out.
-func convertAll(t *testing.T, frames []*frame.Frame) []*frame.Frame {
+func convertAll(t *testing.T, to hub.Sound, frames []*frame.Frame) []*frame.Frame {
 	t.Helper()
 	tc := newTranscoder(t, Config{})
 	src := make(feed, len(frames))
@@ -27,7 +40,7 @@ func convertAll(t *testing.T, frames []*frame.Frame) []*frame.Frame {
 	}
 	close(src)
 	var got []*frame.Frame
-	err := tc.opus(t.Context(), src, func(f *frame.Frame) { got = append(got, f) }, tc.log)
+	err := tc.keepConverting(t.Context(), src, outputs()[to], collected{write: func(f *frame.Frame) { got = append(got, f) }}, tc.log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,77 +50,62 @@ func convertAll(t *testing.T, frames []*frame.Frame) []*frame.Frame {
 	return got
 }
 
-// beep decodes Opus frames and returns when the beep begins on their timeline.
-func beep(t *testing.T, frames []*frame.Frame) time.Duration {
+// beep decodes what was converted and returns when the beep begins on its timeline.
+func beep(t *testing.T, to hub.Sound, frames []*frame.Frame) time.Duration {
 	t.Helper()
-	channels := frames[0].Track.Codec.(*codec.Opus).Channels
-	ogg := oggPage(nil, 2, 0, 0, []byte{'O', 'p', 'u', 's', 'H', 'e', 'a', 'd', 1, byte(channels), 0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0})
-	ogg = oggPage(ogg, 0, 0, 1, append([]byte("OpusTags"), make([]byte, 8)...))
-	for i, f := range frames {
-		ogg = oggPage(ogg, 0, uint64(i+1)*960, uint32(i+2), f.Payload)
+	var file bytes.Buffer
+	format, track, n := "flv", &frame.Track{Codec: codec.StandardAAC()}, codec.AACFrameSamples
+	if to == hub.SoundOpus {
+		format, track, n = "ogg", &frame.Track{Codec: &codec.Opus{Channels: 2}}, 960
 	}
-	pcm := ffmpeg(t, ogg, "-f", "ogg", "-i", "pipe:0", "-ac", "1", "-f", "s16le", "pipe:1")
-	if got, want := len(pcm)/2/960, len(frames); got < want-1 || got > want {
+	w, err := inputs()[to].open(&file, track)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range frames {
+		at := length(int64(i*n), soundRate)
+		if err := w.WriteFrame(&frame.Frame{Track: track, PTS: at, DTS: at, Payload: f.Payload}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pcm := ffmpeg(t, file.Bytes(), "-f", format, "-i", "pipe:0", "-ac", "1", "-ar", "48000", "-f", "s16le", "pipe:1")
+	if got, want := len(pcm)/2/n, len(frames); got < want-1 || got > want {
 		t.Errorf("%d packets decode to %d", want, got)
 	}
 	for i := 0; i+1 < len(pcm); i += 2 {
 		if v := int16(uint16(pcm[i]) | uint16(pcm[i+1])<<8); v > 4000 || v < -4000 {
-			at := time.Duration(i/2) * time.Second / 48000
-			n := int(at / opusFrame)
-			return frames[n].PTS + at%opusFrame
+			return frames[i/2/n].PTS + length(int64(i/2%n), soundRate)
 		}
 	}
 	t.Fatal("no beep")
 	return 0
 }
 
-// oggPage appends a page with one packet (RFC 3533 §6).
-func oggPage(b []byte, flags byte, granule uint64, seq uint32, packet []byte) []byte {
-	at := len(b)
-	b = append(b, 'O', 'g', 'g', 'S', 0, flags)
-	b = binary.LittleEndian.AppendUint64(b, granule)
-	b = binary.LittleEndian.AppendUint32(b, 1)
-	b = binary.LittleEndian.AppendUint32(b, seq)
-	n := len(packet)/255 + 1
-	b = append(b, 0, 0, 0, 0, byte(n))
-	for range n - 1 {
-		b = append(b, 255)
-	}
-	b = append(append(b, byte(len(packet)%255)), packet...)
-	crc := uint32(0)
-	for _, c := range b[at:] {
-		crc ^= uint32(c) << 24
-		for range 8 {
-			if crc&(1<<31) != 0 {
-				crc = crc<<1 ^ 0x04c11db7
-			} else {
-				crc <<= 1
-			}
-		}
-	}
-	binary.LittleEndian.PutUint32(b[at+22:], crc)
-	return b
-}
-
 // The beep stays where it was, for every rate and number of channels: ≤ 3 ms
 // off where MEDIA A allows 40, so that forgotten priming would be noticed.
+//
+// E24
 func TestBeepKeepsItsPlace(t *testing.T) {
-	for _, c := range []struct{ rate, channels string }{{"48000", "1"}, {"44100", "2"}, {"16000", "1"}} {
-		t.Run(c.rate+"x"+c.channels, func(t *testing.T) {
-			frames := onlySound(signal(t, c.rate, c.channels))
-			got := convertAll(t, frames)
-			if len(got) < 140 {
+	for _, c := range []struct {
+		codec, rate, channels string
+		to                    hub.Sound
+	}{
+		{"aac", "48000", "1", hub.SoundOpus}, {"aac", "44100", "2", hub.SoundOpus}, {"aac", "16000", "1", hub.SoundOpus},
+		{"libopus", "48000", "2", hub.SoundAAC}, {"libopus", "16000", "1", hub.SoundAAC},
+	} {
+		t.Run(c.codec+c.rate+"x"+c.channels, func(t *testing.T) {
+			frames := soundOf(t, c.codec, c.rate, c.channels)
+			got := convertAll(t, c.to, frames)
+			if len(got) < 138 {
 				t.Fatalf("%d packets of 3 s", len(got))
 			}
+			want := length(outputs()[c.to].samples, soundRate)
 			for i, f := range got[1:] {
-				if d := f.PTS - got[i].PTS; d != opusFrame {
+				if d := f.PTS - got[i].PTS; (d - want).Abs() > 1 {
 					t.Fatalf("packet %d is %v after the one before", i+1, d)
 				}
 			}
-			if n := got[0].Track.Codec.(*codec.Opus).Channels; strconv.Itoa(n) != c.channels {
-				t.Errorf("%d channels", n)
-			}
-			at := beep(t, got)
+			at := beep(t, c.to, got)
 			t.Logf("beep at %v", at)
 			if (at - beepAt).Abs() > 3*time.Millisecond {
 				t.Errorf("beep at %v, want %v", at, beepAt)
@@ -131,45 +129,53 @@ func TestGapMovesWhatFollows(t *testing.T) {
 			f.Epoch = 1
 		}
 	}
-	got := convertAll(t, frames)
+	got := convertAll(t, hub.SoundOpus, frames)
 	holes := 0
 	for i, f := range got[1:] {
 		d := f.PTS - got[i].PTS
-		if d > gap && d < gap+2*opusFrame {
+		if d > gap && d < gap+2*packet20ms {
 			holes++
 			if f.Epoch != 1 || got[i].Epoch != 0 {
 				t.Errorf("epochs %d, %d around the hole", got[i].Epoch, f.Epoch)
 			}
-		} else if d != opusFrame {
+		} else if d != packet20ms {
 			t.Errorf("packet %d is %v after the one before", i+1, d)
 		}
 	}
 	if holes != 1 {
 		t.Errorf("%d holes", holes)
 	}
-	if at := beep(t, got); (at - gap - beepAt).Abs() > opusFrame {
+	if at := beep(t, hub.SoundOpus, got); (at - gap - beepAt).Abs() > packet20ms {
 		t.Errorf("beep at %v, want %v", at, gap+beepAt)
 	}
 }
 
-// New parameters get a new child and a new Track; nothing counts as a failure.
+// New parameters, and sound that needs no conversion for a while, get a new
+// child; nothing counts as a failure.
 func TestNewParameters(t *testing.T) {
 	mono, stereo := onlySound(signal(t, "48000", "1")), onlySound(signal(t, "44100", "2"))
-	for _, f := range stereo {
+	opus := soundOf(t, "libopus", "48000", "2")
+	for _, f := range opus {
 		f.PTS += 4 * time.Second
 	}
-	got := convertAll(t, append(mono, stereo...))
-	tracks := map[*frame.Track]int{}
+	for _, f := range stereo {
+		f.PTS += 8 * time.Second
+	}
+	got := convertAll(t, hub.SoundOpus, slices.Concat(mono, opus, stereo))
+	if len(got) < 280 {
+		t.Errorf("%d packets", len(got))
+	}
 	for _, f := range got {
-		tracks[f.Track]++
+		if f.PTS > 3100*time.Millisecond && f.PTS < 7900*time.Millisecond {
+			t.Errorf("a packet at %v", f.PTS)
+		}
 	}
-	if len(tracks) != 2 || len(got) < 280 {
-		t.Errorf("%d packets on %d tracks", len(got), len(tracks))
-	}
-	if last := got[len(got)-1]; last.PTS < 6900*time.Millisecond || last.Track.Codec.(*codec.Opus).Channels != 2 {
+	if last := got[len(got)-1]; last.PTS < 10900*time.Millisecond {
 		t.Errorf("last packet %+v", last)
 	}
 }
+
+const packet20ms = 20 * time.Millisecond
 
 // live plays a stream's sound in real time, for ever, and collects Opus.
 type live struct {
@@ -205,7 +211,7 @@ func playLive(t *testing.T, tc *Transcoder) *live {
 		}
 	}()
 	go func() {
-		l.done <- tc.opus(ctx, src, func(f *frame.Frame) { l.opus <- f }, tc.log)
+		l.done <- tc.keepConverting(ctx, src, outputs()[hub.SoundOpus], collected{write: func(f *frame.Frame) { l.opus <- f }}, tc.log)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -268,7 +274,9 @@ func TestNonsenseAndCrash(t *testing.T) {
 			sound := onlySound(signal(t, "48000", "1"))
 			src := make(feed, 1)
 			src <- sound[:1]
-			in, out := &soundInput{src: src}, &soundOutput{emit: func(*frame.Frame) { t.Error("sound") }}
+			to := outputs()[hub.SoundOpus]
+			in := &soundInput{src: src, to: to}
+			out := &soundOutput{dst: collected{write: func(*frame.Frame) { t.Error("sound") }}, to: to}
 			track, err := in.wait(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -296,8 +304,11 @@ func TestMissingBusyClosed(t *testing.T) {
 	if err := missing.Available(); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "install ffmpeg") {
 		t.Errorf("available: %v", err)
 	}
-	if err := missing.opus(t.Context(), src, nil, missing.log); !errors.Is(err, ErrMissing) {
-		t.Errorf("opus: %v", err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var problem error
+	err := missing.keepConverting(ctx, src, outputs()[hub.SoundOpus], collected{problem: func(err error) { problem = err; cancel() }}, missing.log)
+	if !errors.Is(problem, ErrMissing) || !errors.Is(err, context.Canceled) {
+		t.Errorf("conversion: %v, %v", problem, err)
 	}
 
 	tc := newTranscoder(t, Config{Path: script(t, "exec sleep 60"), MaxChildren: 1})
@@ -335,7 +346,7 @@ func TestEnvironment(t *testing.T) {
 // run's end ends it, and latency through the child stays small.
 func TestOpusOfARun(t *testing.T) {
 	tc := newTranscoder(t, Config{})
-	h := hub.New(hub.Config{}, slog.New(slog.DiscardHandler))
+	h := hub.New(hub.Config{Converter: tc}, slog.New(slog.DiscardHandler))
 	defer h.Close()
 	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
 	if err != nil {
@@ -354,7 +365,7 @@ func TestOpusOfARun(t *testing.T) {
 	go func() { done <- tc.Opus(t.Context(), run, func(f *frame.Frame) { got <- f }) }()
 	f := <-got
 	t.Logf("first Opus of a run after %v at %v", time.Since(begun), f.PTS)
-	if newest := frames[len(frames)-1].PTS; newest-f.PTS > 2*backlog {
+	if newest := frames[len(frames)-1].PTS; newest-f.PTS > 400*time.Millisecond {
 		t.Errorf("starts at %v of %v: not live", f.PTS, newest)
 	}
 	s.Close("test")

@@ -1,0 +1,97 @@
+package cmaf
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// soundLag is how far the sound stays behind the pictures while it would have
+	// to be converted and nobody plays it: the first viewer finds so much of the
+	// past with sound.
+	soundLag = 3 * time.Second
+	// catchUp is how long that viewer waits for it before silence stands there.
+	catchUp = 600 * time.Millisecond
+	// caughtUp is how far converted sound may be behind the pictures.
+	caughtUp = 250 * time.Millisecond
+	// unwatched is after how long without a request nobody plays a store.
+	unwatched = 15 * time.Second
+)
+
+// audience is who plays a store, for the sake of sound that is converted only
+// while somebody listens.
+type audience struct {
+	need   func() (release func()) // has the sound converted; nil: it never is
+	latent atomic.Bool             // the source's sound has to be converted, and can be
+	asked  atomic.Int64            // time of the newest request, Unix nanoseconds
+
+	mu      sync.Mutex
+	release func()        // nil while nobody plays
+	since   time.Time     // the first viewer's request
+	caught  chan struct{} // closed when the sound has caught up for it
+}
+
+// Watch says that somebody is about to read the store. While the sound of a
+// stream has to be converted, the first viewer is held until it is there, at most
+// 600 ms or until ctx or the run ends.
+func (s *Store) Watch(ctx context.Context) {
+	a := &s.audience
+	if a.need == nil {
+		return
+	}
+	now := time.Now()
+	a.asked.Store(now.UnixNano())
+	a.mu.Lock()
+	if a.release == nil {
+		a.release, a.since, a.caught = a.need(), now, make(chan struct{})
+	}
+	caught := a.caught
+	a.mu.Unlock()
+	if !a.latent.Load() {
+		return
+	}
+	select {
+	case <-caught:
+	case <-ctx.Done():
+	case <-s.done:
+	}
+}
+
+// lag is how far silence must stay behind the pictures. missing is how much
+// sound there is not yet.
+func (a *audience) lag(now time.Time, missing time.Duration) time.Duration {
+	latent := a.latent.Load()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.release == nil {
+		if latent {
+			return soundLag
+		}
+		return 0
+	}
+	select {
+	case <-a.caught:
+		return 0
+	default:
+	}
+	if latent && missing > caughtUp && now.Sub(a.since) < catchUp {
+		return soundLag
+	}
+	close(a.caught)
+	return 0
+}
+
+// rest lets the conversion go when nobody has asked for long.
+func (a *audience) rest(now time.Time) {
+	if now.Sub(time.Unix(0, a.asked.Load())) < unwatched {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.release != nil {
+		a.release()
+		a.release = nil
+	}
+}

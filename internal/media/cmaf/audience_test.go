@@ -1,0 +1,173 @@
+package cmaf
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
+)
+
+// toAAC is a converter that needs 100 ms to start, or never gives anything.
+type toAAC struct {
+	mute    bool
+	running atomic.Int32
+}
+
+func (*toAAC) Available() error { return nil }
+
+func (c *toAAC) Convert(ctx context.Context, run *hub.Run, sink *hub.SoundSink) error {
+	c.running.Add(1)
+	defer func() { c.running.Add(-1) }()
+	rd := run.Subscribe(hub.ReaderOptions{SoundOnly: true, Back: 3 * time.Second})
+	defer rd.Close()
+	time.Sleep(100 * time.Millisecond)
+	fed, next, begun := time.Duration(0), int64(0), false
+	for {
+		frames, err := rd.Next(ctx, nil)
+		if err != nil {
+			return err
+		}
+		for _, f := range frames {
+			if !begun {
+				next, begun = int64(f.PTS)*48000/int64(time.Second), true
+			}
+			fed = f.PTS
+		}
+		for !c.mute {
+			at := time.Duration(next) * time.Second / 48000
+			if at > fed {
+				break
+			}
+			sink.Write(&frame.Frame{PTS: at, DTS: at, Payload: []byte("sound")})
+			next += codec.AACFrameSamples
+		}
+	}
+}
+
+// withOpus publishes pictures and Opus for some time, from source time 0.
+func withOpus(t *testing.T, h *hub.Hub, d time.Duration, each func(at time.Duration)) {
+	t.Helper()
+	pub, err := h.Publish("key", hub.PublisherInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, track := range []*frame.Track{videoTrack(t, 1), {Codec: &codec.Opus{Channels: 2}}} {
+		if err := pub.SetTrack(track); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range int(d / (20 * time.Millisecond)) {
+		at := time.Duration(i) * 20 * time.Millisecond
+		if i%2 == 0 {
+			err = pub.Video(at, at, i%100 == 0, payload(300, i%100 == 0))
+		} else {
+			err = pub.Audio(at, []byte{0xfc, 0xff, 0xfe})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		each(at)
+	}
+	pub.Close()
+}
+
+// Sound that has to be converted is there, 2 s back, when the first viewer's
+// request returns, and is converted only while somebody asks.
+func TestFirstViewerFindsSound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		p, conv := New(Config{}, log), &toAAC{}
+		h := hub.New(hub.Config{Converter: conv}, log, p.Output)
+		defer h.Close()
+		stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waited time.Duration
+		withOpus(t, h, 60*time.Second, func(at time.Duration) {
+			store := p.Store(stream.Run())
+			switch {
+			case at == 10*time.Second:
+				if conv.running.Load() != 0 {
+					t.Error("converted before anybody asked")
+				}
+				go func() {
+					begun := time.Now()
+					store.Watch(t.Context())
+					waited = time.Since(begun)
+					a := store.Audio().Snapshot()
+					last := a.Segments[len(a.Segments)-1]
+					for _, seg := range a.Segments[max(len(a.Segments)-1, 0):] {
+						for i, s := range parse(t, &Snapshot{Segments: []*Segment{seg}}) {
+							if isSilence(s.Payload) && duration(seg.Time, 48000)+time.Duration(i)*21*time.Millisecond > 18*time.Second {
+								t.Errorf("silence at sample %d of segment %d", i, seg.Number)
+							}
+						}
+					}
+					v := store.Video().Snapshot()
+					video := v.Segments[len(v.Segments)-1]
+					end := func(s *Segment, rate uint32) time.Duration { return duration(s.Time+s.Ticks, rate) }
+					if d := end(video, videoTimescale) - end(last, 48000); d > 500*time.Millisecond {
+						t.Errorf("sound ends %v before the pictures", d)
+					}
+				}()
+			case at > 10*time.Second && at < 20*time.Second:
+				store.Watch(t.Context())
+			case at == 50*time.Second:
+				if conv.running.Load() != 0 {
+					t.Error("still converted 30 s after the last request")
+				}
+				v, a := store.Video().Snapshot(), store.Audio().Snapshot()
+				parse(t, a)
+				if d := int(v.NextNumber) - int(a.NextNumber); d < 1 || d > 2 {
+					t.Errorf("unwatched sound is %d segments behind", d)
+				}
+			}
+		})
+		if waited < 100*time.Millisecond || waited > 300*time.Millisecond {
+			t.Errorf("the first viewer waited for %v", waited)
+		}
+		stream.Close("test")
+	})
+}
+
+// A conversion that gives nothing costs the first viewer 600 ms, once.
+func TestViewerDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		p := New(Config{}, log)
+		h := hub.New(hub.Config{Converter: &toAAC{mute: true}}, log, p.Output)
+		defer h.Close()
+		stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		withOpus(t, h, 8*time.Second, func(at time.Duration) {
+			if at != 5*time.Second {
+				return
+			}
+			go func() {
+				store := p.Store(stream.Run())
+				for _, most := range []time.Duration{700 * time.Millisecond, 0} {
+					begun := time.Now()
+					store.Watch(t.Context())
+					if d := time.Since(begun); d > most {
+						t.Errorf("waited for %v", d)
+					}
+				}
+				if a, v := store.Audio().Snapshot(), store.Video().Snapshot(); a.NextNumber != v.NextNumber {
+					t.Errorf("sound is at segment %d, pictures at %d", a.NextNumber, v.NextNumber)
+				}
+			}()
+		})
+		stream.Close("test")
+	})
+}
