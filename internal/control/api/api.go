@@ -62,7 +62,8 @@ type Wearers interface {
 	// StartApp starts pkg for user and waits until it has connected; base is
 	// the address at which the caller reached us.
 	StartApp(ctx context.Context, user, pkg, base string) error
-	// StopApp stops pkg for user; stopping what does not run is no error.
+	// StopApp stops pkg for user, and for everybody when user is empty; stopping
+	// what does not run is no error.
 	StopApp(ctx context.Context, user, pkg string) error
 	// Wearers returns the wearers who have a session, in no order.
 	Wearers(ctx context.Context) []Wearer

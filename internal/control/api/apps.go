@@ -75,10 +75,8 @@ func (a *API) deleteApp(ctx context.Context, in *appInput) (*struct{}, error) {
 	if err := a.deps.Apps.Delete(ctx, in.Package); err != nil {
 		return nil, refusal(a.log, err)
 	}
-	for _, w := range a.deps.Wearers.Wearers(ctx) {
-		if err := a.deps.Wearers.StopApp(ctx, w.User, in.Package); err != nil {
-			a.log.Warn("deleted app cannot be stopped", "app", in.Package, "user", w.User, "err", err)
-		}
+	if err := a.deps.Wearers.StopApp(ctx, "", in.Package); err != nil {
+		a.log.Warn("deleted app cannot be stopped", "app", in.Package, "err", err)
 	}
 	a.forget(ctx, []string{in.Package}, a.userIDs()) // whoever gets the name next must not read it
 	a.log.Info("app removed", "app", in.Package)

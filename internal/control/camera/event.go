@@ -49,6 +49,13 @@ type StartManaged struct {
 	Running      bool // the app's session is running
 }
 
+// Malformed is a start request that could not be read. Text says why.
+type Malformed struct {
+	App  string
+	Kind Kind
+	Text string
+}
+
 // Stop is an app's stop request. StreamID is what the app sent, if anything.
 type Stop struct {
 	App      string
@@ -141,6 +148,7 @@ type Tick struct{}
 
 func (StartDirect) event()    {}
 func (StartManaged) event()   {}
+func (Malformed) event()      {}
 func (Stop) event()           {}
 func (AppLeft) event()        {}
 func (AppAway) event()        {}

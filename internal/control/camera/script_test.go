@@ -28,6 +28,7 @@ var update = flag.Bool("update", false, "write what happened into the scripts")
 //	device ready|phone-gone|phone-back|glasses-gone|glasses-back|wifi-down|no-camera|new-phone
 //	APP starts managed [quality=…] [video=JSON] [audio=JSON] [stream=JSON] [limit=S] [sound=off] [to=URL,…] [denied] [off]
 //	APP starts direct URL [the same]
+//	APP garbles managed|direct
 //	APP stops managed|direct [ID]
 //	APP leaves [REASON] | APP loses its socket | APP is back | APP is a new process
 //	glasses say STATUS [id=ID|id=-] [fps=N] [why=TEXT]
@@ -222,12 +223,10 @@ func (p *player) event(line string, w []string) Event {
 		p.ids++
 		e.IDs = IDs{StreamID: "s" + strconv.Itoa(p.ids)}
 		return e
+	case w[1] == "garbles":
+		return Malformed{App: w[0], Kind: kindOf(w[2]), Text: "Malformed request"}
 	case w[1] == "stops":
-		kind := Direct
-		if w[2] == "managed" {
-			kind = Managed
-		}
-		return Stop{App: w[0], Kind: kind, StreamID: rest(3)}
+		return Stop{App: w[0], Kind: kindOf(w[2]), StreamID: rest(3)}
 	case w[1] == "leaves":
 		return AppLeft{App: w[0], Reason: rest(2)}
 	case rest(1) == "loses its socket":
@@ -239,6 +238,13 @@ func (p *player) event(line string, w []string) Event {
 	}
 	p.t.Fatalf("%q: what is that?", line)
 	return nil
+}
+
+func kindOf(word string) Kind {
+	if word == "managed" {
+		return Managed
+	}
+	return Direct
 }
 
 func (p *player) device(line, word string) Event {

@@ -31,6 +31,9 @@ func (m *machine) handle(e Event) {
 		m.startDirect(e)
 	case StartManaged:
 		m.startManaged(e)
+	case Malformed:
+		m.here(e.App)
+		m.refuse(e.Kind, e.App, "", protocol.CodeMalformedMessage, e.Text)
 	case Stop:
 		m.stop(e)
 	case AppLeft:

@@ -77,6 +77,7 @@ func (s *Session) attach(hello AppHello, socket Socket) *AppLink {
 	}
 	a.link, a.state, a.deadline = link, appRunning, time.Time{}
 	a.asked, a.released, a.initAt = false, false, time.Now()
+	s.memory.dirty = true
 	s.log.Info("app connected", "app", a.app.Package, "fresh", fresh)
 	if fresh {
 		s.appNews(a, events.AppStarted, "")

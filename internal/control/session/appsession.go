@@ -44,6 +44,7 @@ type appSession struct {
 
 	spelling spelling
 	subs     []subscription
+	photos   []string               // requestIds that the glasses have not answered, oldest first
 	initAt   time.Time              // of the last init, for empty subscription sets
 	missed   *protocol.DirectStatus // waits for the dialect
 }
@@ -90,6 +91,7 @@ func (s *Session) request(a *appSession) {
 
 func (s *Session) sendWebhook(a *appSession) {
 	a.state, a.asked, a.retryAt = appRequested, true, false
+	s.memory.dirty = true
 	a.deadline = a.giveUp
 	a.webhooks++
 	number, app := a.webhooks, a.app
@@ -128,7 +130,7 @@ func (s *Session) webhookDone(a *appSession, number int, err error) {
 		return
 	}
 	if errors.Is(err, apps.ErrUnreachable) {
-		a.asked = false // nobody has read it: who comes now is the process that was here
+		a.asked, s.memory.dirty = false, true // nobody has read it: who comes now is the process that was here
 	}
 	switch {
 	case err == nil:

@@ -10,7 +10,7 @@
 // is the session's only clock.
 //
 // A Registry makes sessions, finds them by user and by the exact sessionId of
-// an app, and ends them with the server. Its lock is a leaf: nothing else is
-// called under it. The lock of a session's media news is one, too; no two locks
-// of the package are ever held together.
+// an app, and ends them with the server. Under its lock
+// nothing but the saver's is taken; that one and the lock of a session's media
+// news are leaves.
 package session

@@ -24,8 +24,10 @@ type PhoneLink struct {
 // to stop streaming, why, and its socket is closed.
 func (r *Registry) AttachPhone(ctx context.Context, user, base string, socket Socket) (*PhoneLink, error) {
 	var link *PhoneLink
+	sleepers := r.sleepers(user)
 	_, err := r.with(ctx, user, func(s *Session) error {
 		link = s.attachPhone(base, socket)
+		s.wake(sleepers)
 		return nil
 	})
 	if err != nil {
@@ -176,6 +178,8 @@ func decodePhone(typ string, frame []byte) func(*PhoneLink) {
 		return decode(frame, (*PhoneLink).streamStatus)
 	case protocol.TypeKeepAliveAck:
 		return decode(frame, (*PhoneLink).keepAliveAck)
+	case typePhotoResponse:
+		return decode(frame, (*PhoneLink).photoTaken)
 	case streamTouch:
 		return relayed(frame, (*PhoneLink).touch)
 	case protocol.TypeButtonPress, "head_position", streamLocation, "vps_coordinates", "calendar_event", streamVoice,

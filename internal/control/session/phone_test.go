@@ -218,6 +218,18 @@ func TestMalformedRequests(t *testing.T) {
 		if s := last(t, socket, "managed_stream_status"); s.str("status") != "error" || len(socket.got("managed_stream_status")) != 1 {
 			t.Errorf("long managed: %v", s)
 		}
+		// The SDK takes the error for the end of its stream: it must not go on.
+		w.say(app, `{"type":"managed_stream_request"}`)
+		w.streams.only(t)
+		w.say(app, `{"type":"managed_stream_request","quality":7}`)
+		if open := len(w.streams.open); open != 0 {
+			t.Errorf("%d managed streams go on behind their owner's back", open)
+		}
+		w.say(app, `{"type":"rtmp_stream_request","rtmpUrl":"rtmp://host/live/key"}`, `{"type":"rtmp_stream_request","rtmpUrl":{}}`)
+		w.say(app, `{"type":"stream_status_check"}`)
+		if last(t, socket, "stream_status_check_response")["hasActiveStream"] != false {
+			t.Error("a direct stream goes on behind its owner's back")
+		}
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"glimpse/internal/actor"
@@ -54,6 +56,7 @@ type Registry struct {
 	mu       sync.Mutex
 	sessions map[string]*Session // by user
 	apps     map[string]binding  // by exact sessionId
+	asleep   map[string][]string // packages by user, see sleep.go
 	closed   bool
 }
 
@@ -68,7 +71,7 @@ func New(deps Deps, cfg Config, log *slog.Logger) *Registry {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Registry{
 		deps: deps, cfg: cfg.withDefaults(), log: log, ctx: ctx, cancel: cancel, saved: func() {},
-		sessions: make(map[string]*Session), apps: make(map[string]binding),
+		sessions: make(map[string]*Session), apps: make(map[string]binding), asleep: make(map[string][]string),
 	}
 	if deps.Store != nil {
 		saving, done := context.WithCancel(context.Background())
@@ -225,15 +228,33 @@ func (r *Registry) StartApp(ctx context.Context, user, pkg, base string) error {
 }
 
 // StopApp stops pkg of user as the wearer would and waits until the app was
-// told. Stopping what does not run is no error.
+// told. Stopping what does not run is no error. An empty user means every
+// wearer, all at the same time.
 func (r *Registry) StopApp(ctx context.Context, user, pkg string) error {
-	s := r.lookup(user)
+	r.unwanted(user, pkg)
+	if user != "" {
+		return r.lookup(user).stopAndWait(ctx, pkg, protocol.ReasonUserDisabled)
+	}
+	r.mu.Lock()
+	all := slices.Collect(maps.Values(r.sessions))
+	r.mu.Unlock()
+	failed := make([]error, len(all))
+	var stopping sync.WaitGroup
+	for i, s := range all {
+		stopping.Go(func() { failed[i] = s.stopAndWait(ctx, pkg, protocol.ReasonSystemStop) })
+	}
+	stopping.Wait()
+	return errors.Join(failed...)
+}
+
+// stopAndWait stops an app; a session that is nil runs none.
+func (s *Session) stopAndWait(ctx context.Context, pkg, reason string) error {
 	if s == nil {
 		return nil
 	}
 	stopped := make(chan struct{})
 	err := s.do(ctx, func() {
-		s.stopApp(pkg, protocol.ReasonUserDisabled, func() { close(stopped) })
+		s.stopApp(pkg, reason, func() { close(stopped) })
 	})
 	switch {
 	case errors.Is(err, actor.ErrStopped): // nothing runs any more

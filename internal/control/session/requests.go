@@ -39,6 +39,8 @@ func decodeApp(frame []byte) func(*AppLink) {
 		return decode(frame, (*AppLink).display)
 	case protocol.TypePing:
 		return decode(frame, (*AppLink).pong)
+	case typePhotoRequest:
+		return decode(frame, (*AppLink).photo)
 	case protocol.TypeOwnershipRelease:
 		return decode(frame, (*AppLink).release)
 	}
@@ -71,19 +73,15 @@ func options(m *protocol.StreamRequest) camera.Options {
 
 const textMalformed = "Malformed request: a field has the wrong type, or it is longer than 32 KiB"
 
+// malformedDirect answers a request that cannot be read. The SDK takes that for
+// the end of its stream, so a hold that the app has ends with it.
 func (l *AppLink) malformedDirect(typ string) {
 	l.learnRequest(typ)
-	l.session.tellDirect(l.app.app.Package, protocol.DirectStatus{
-		Status: protocol.StatusError, AppID: l.app.app.Package,
-		ErrorDetails: textMalformed, Message: textMalformed, Code: string(protocol.CodeMalformedMessage),
-	})
+	l.session.step(camera.Malformed{App: l.app.app.Package, Kind: camera.Direct, Text: textMalformed})
 }
 
 func (l *AppLink) malformedManaged() {
-	l.session.tellManaged(camera.TellManaged{App: l.app.app.Package, Status: protocol.ManagedStatus{
-		Status: protocol.StatusError, ErrorDetails: textMalformed, Message: textMalformed,
-		Code: string(protocol.CodeMalformedMessage),
-	}})
+	l.session.step(camera.Malformed{App: l.app.app.Package, Kind: camera.Managed, Text: textMalformed})
 }
 
 func (l *AppLink) stopDirect(m *protocol.StreamStop) {

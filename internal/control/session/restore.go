@@ -21,13 +21,16 @@ type Record struct {
 	Phone  bool         `json:"phone"` // it is the phone's: one has been here
 	Apps   []AppRecord  `json:"apps"`  // that are meant to run, ordered
 	Camera camera.State `json:"camera"`
+
+	Asleep []string `json:"asleep,omitempty"` // packages; the session itself is over then
 }
 
 // AppRecord is an app of a Record.
 type AppRecord struct {
 	Package string `json:"package"`
 	Dialect int    `json:"dialect,omitempty"`
-	From    int    `json:"from,omitempty"` // the evidence for the dialect
+	From    int    `json:"from,omitempty"`  // the evidence for the dialect
+	Asked   bool   `json:"asked,omitempty"` // by a webhook, and not here yet: who comes is a fresh process
 }
 
 // Store keeps records by user, as *store.Bucket[Record] does.
@@ -51,13 +54,17 @@ func (r *Registry) Restore(ctx context.Context) error {
 	}
 	for _, item := range items {
 		user, record := item.ID, item.Value
+		if len(record.Asleep) > 0 {
+			r.letSleep(user, record.Asleep)
+			continue
+		}
 		var found []*appSession
 		for _, rec := range record.Apps {
 			app, known := r.deps.Apps.App(rec.Package)
 			id, taken := r.bind(user, rec.Package)
 			if known && taken == nil {
 				found = append(found, &appSession{
-					app: app, id: id, spelling: spelling{dialect(rec.Dialect), evidence(rec.From)},
+					app: app, id: id, asked: rec.Asked, spelling: spelling{dialect(rec.Dialect), evidence(rec.From)},
 				})
 			}
 		}
@@ -112,6 +119,8 @@ type memory struct {
 	last  []byte // JSON of the record; nil for none
 	dirty bool   // something that is recorded may have changed
 	keep  bool   // the record outlives the session
+
+	asleep bool // the session ends, its apps sleep: all that is left to be stored
 }
 
 // remember gives the store the session's record when it has changed.
@@ -134,13 +143,19 @@ func (s *Session) remember() {
 
 // record is what survives of the session now, nil for nothing.
 func (s *Session) record() *Record {
+	if s.memory.asleep {
+		if packages := s.reg.sleeping(s.user); len(packages) > 0 {
+			return &Record{Asleep: packages}
+		}
+		return nil
+	}
 	record := &Record{Base: s.base.base, Phone: s.base.phone, Camera: s.camera}
 	for pkg, a := range s.apps {
 		if a.state == appStopping || a.released {
 			continue
 		}
 		record.Apps = append(record.Apps, AppRecord{
-			Package: pkg, Dialect: int(a.spelling.dialect), From: int(a.spelling.from),
+			Package: pkg, Dialect: int(a.spelling.dialect), From: int(a.spelling.from), Asked: a.asked,
 		})
 	}
 	if len(record.Apps) == 0 && s.camera.Stream == nil {

@@ -76,15 +76,12 @@ func (s *Session) run() {
 	s.work.Go(s.pump)
 	s.loop.Run(s.ctx)
 	s.timer.Stop()
-	s.reg.remove(s)
+	s.leave()
 	for _, in := range s.ingests { // left only when the server restarts or after a panic
 		in.Close("session ended")
 	}
 	for _, a := range s.apps {
 		a.answer(endedMeanwhile())
-	}
-	if s.memory.last != nil && !s.memory.keep {
-		s.reg.saver.put(s.user, nil)
 	}
 	s.work.Wait()
 	s.log.Info("session ended")
@@ -231,6 +228,7 @@ func (s *Session) tick() {
 	s.retired = keep
 	if due(s.until) {
 		s.until = time.Time{}
+		s.fallAsleep()
 		s.end(protocol.ReasonSystemStop)
 	}
 }
@@ -253,9 +251,24 @@ func (s *Session) end(reason string) {
 func (s *Session) disposeIfOver() {
 	if s.ending && len(s.apps) == 0 {
 		s.hangUp(closeNormal, "session ended")
-		s.reg.remove(s)
+		s.leave()
 		s.stop()
 	}
+}
+
+// leave gives the user's name back, once the store has the last word: the next
+// session of the user may begin at once. Idempotent.
+func (s *Session) leave() {
+	switch {
+	case s.memory.keep:
+	case s.memory.asleep:
+		s.memory.dirty = true
+		s.remember()
+	case s.memory.last != nil && s.reg.saver != nil:
+		s.reg.saver.put(s.user, nil)
+	}
+	s.memory.keep = true
+	s.reg.remove(s)
 }
 
 // needed recomputes when an unused session ends: never while a phone is there,
