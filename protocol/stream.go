@@ -101,12 +101,15 @@ type URLs struct {
 	Thumbnail string `json:"thumbnailUrl,omitempty"`
 }
 
-// Stats as glasses measure them: bit/s, pictures a second, count, seconds.
+// Stats as glasses measure them: bit/s, pictures a second, count, seconds. Some
+// glasses add the picture's size in pixels.
 type Stats struct {
 	Bitrate       float64 `json:"bitrate"`
 	FPS           float64 `json:"fps"`
 	DroppedFrames float64 `json:"droppedFrames"`
 	Duration      float64 `json:"duration"`
+	Width         float64 `json:"width,omitempty"`
+	Height        float64 `json:"height,omitempty"`
 }
 
 // DirectStatus is stream_status / rtmp_stream_status towards an app. Both

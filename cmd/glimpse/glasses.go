@@ -12,20 +12,30 @@ type glassesCommand struct {
 	Token  string `required:"" env:"GLIMPSE_TOKEN" help:"Core token of the wearer: glimpse user token ID."`
 	Source string `default:"clip" placeholder:"FILE" help:"What the camera sees: an MP4 or FLV file with H.264, or the built-in clip."`
 	Prefer string `default:"rtmp" help:"How to publish: rtmp."`
+
+	Script string  `type:"existingfile" placeholder:"FILE" help:"Lines that are typed by themselves; see help while it runs."`
+	Speed  float64 `default:"1" placeholder:"N" help:"Divides the times of the glasses and of the lines, 1 to 1000."`
 }
 
 // Help tells what may be typed while it runs.
 func (glassesCommand) Help() string {
-	return `While it runs, typed lines act as the wearer:
+	return `While it runs, typed lines act as the wearer, and --script FILE types them by itself:
 
-  say stop stream     speech, as the phone would have understood it
-  button short        press the button: short or long
-  battery 20          the battery's charge in percent
-  drop 5s             no network for a while
-  start PKG           start an app; stop PKG ends it
+` + glasses.Help() + `
+
+A script may wait, so that it needs no clock:
+
+  wait connected
+  start com.example.demo
+  wait streaming
+  wifi off 5s
+  wait reconnecting
+  wait streaming
   quit`
 }
 
 func (c *glassesCommand) Run(ctx context.Context) error {
-	return glasses.Run(ctx, glasses.Options{Server: c.Server, Token: c.Token, Source: c.Source, Prefer: c.Prefer}, os.Stdin, os.Stdout)
+	return glasses.Run(ctx, glasses.Options{
+		Server: c.Server, Token: c.Token, Source: c.Source, Prefer: c.Prefer, Script: c.Script, Speed: c.Speed,
+	}, os.Stdin, os.Stdout)
 }

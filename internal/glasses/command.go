@@ -2,11 +2,13 @@ package glasses
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"glimpse/internal/glasses/clip"
@@ -18,16 +20,20 @@ import (
 
 // Options are those of the command "glimpse glasses".
 type Options struct {
-	Server string // of the cloud, for example http://localhost:8002
-	Token  string // core token of the wearer
-	Source string // an MP4 or FLV file; "" or "clip" is the built-in film
-	Prefer string // how to publish: "" or "rtmp"
+	Server string  // of the cloud, for example http://localhost:8002
+	Token  string  // core token of the wearer
+	Source string  // an MP4 or FLV file; "" or "clip" is the built-in film
+	Prefer string  // how to publish: "" or "rtmp"
+	Script string  // a file with lines as they can be typed; "" is none
+	Speed  float64 // divides the times of the glasses and of lines: 0 is 1, at most 1000
 	Logger *slog.Logger
 }
 
+const maxSpeed = 1000
+
 // Run is the command "glimpse glasses": it wears the glasses until ctx ends or
-// the wearer quits. What they show goes to stdout; the lines of stdin are what
-// the wearer does, and its end is only silence. Run does not wait for a read of
+// the wearer quits. What they show goes to stdout; the lines of the script and of
+// stdin, side by side, are what the wearer does, and their end is only silence. Run does not wait for a read of
 // stdin that is under way, since nothing can interrupt a terminal: that read
 // ends with the next line. stdin may be nil.
 func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) error {
@@ -36,6 +42,13 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	}
 	if o.Token == "" {
 		return errors.New("--token is needed; make one with: glimpse user token ID")
+	}
+	if o.Speed < 0 || o.Speed > maxSpeed {
+		return fmt.Errorf("--speed %g: at most %d", o.Speed, maxSpeed)
+	}
+	script, err := readScript(o.Script)
+	if err != nil {
+		return err
 	}
 	film, err := openFilm(o.Source)
 	if err != nil {
@@ -46,18 +59,34 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g, err := New(Config{
-		Server: o.Server, Token: o.Token, Source: film, Publish: Publish, Colour: IsTerminal(stdout),
+		Server: o.Server, Token: o.Token, Source: film, Publish: Publish, Colour: IsTerminal(stdout), Speed: o.Speed,
 	}, stdout, o.Logger)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err = g.Run(ctx, ReadLines(ctx, stdin))
+	err = g.Run(ctx, ReadLines(ctx, script), ReadLines(ctx, stdin))
 	if errors.Is(err, ErrUnauthorized) {
 		return fmt.Errorf("%w; make one with the server's own settings: glimpse user token ID --config FILE (or --data DIR)", err)
 	}
 	return err
+}
+
+// readScript returns the lines of a script, which are checked before anything
+// begins; nil without one.
+func readScript(name string) (io.Reader, error) {
+	if name == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read script: %w", err)
+	}
+	if err := CheckScript(strings.Split(string(b), "\n")); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return bytes.NewReader(b), nil
 }
 
 func openFilm(name string) (*source.File, error) {

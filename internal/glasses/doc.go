@@ -6,7 +6,9 @@
 // publishes a film by RTMP as if it came from a camera, measures what it
 // really wrote, reconnects and gives up as the glasses do (WIRE c.4). To the
 // person at the keyboard it shows texts as boxes and sounds as notes; typed
-// lines are what the wearer does.
+// lines, or those of a script, are what the wearer does and what happens to the
+// connections, and they make the glasses behave in every odd way that real ones
+// are known for: Help lists them, testdata shows what apps hear of each.
 //
 // Where it differs from real glasses: it publishes exactly to the URL it is
 // given (real ones append "/stream" to an RTMP path of one segment), and it

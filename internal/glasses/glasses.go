@@ -35,6 +35,7 @@ type Config struct {
 	Apps    []string     // packages to start once the glasses are connected
 	Colour  bool         // of what the wearer sees: see IsTerminal
 	Times   Times
+	Speed   float64  // divides the default Times and the durations in lines; 0 is 1
 	Dial    DialFunc // nil is net.Dialer's; every connection is made with it
 }
 
@@ -43,7 +44,8 @@ type Glasses struct {
 	cfg    Config
 	log    *slog.Logger
 	screen *screen
-	net    *network
+	net    *network // the phone's
+	wifi   *network // the glasses': what they publish goes through it
 	link   *link
 	loop   *actor.Loop
 
@@ -60,9 +62,17 @@ type Glasses struct {
 	current    *stream
 	last       protocol.GlassesStatus   // of the current stream
 	unsent     []protocol.GlassesStatus // terminal ones, for the next connection
-	battery    *protocol.Battery        // nil before the wearer said
-	noWifi     bool
-	notified   int // notifications so far
+	body       body
+	manners    manners
+	diary      diary
+}
+
+// body is how glasses and phone are.
+type body struct {
+	battery  *protocol.Battery // nil before the wearer said
+	noWifi   bool
+	far      bool // from the phone: Bluetooth is lost
+	notified int  // notifications so far
 }
 
 // New returns glasses that are not connected yet; what the wearer sees and
@@ -81,11 +91,14 @@ func New(cfg Config, out io.Writer, log *slog.Logger) (*Glasses, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
-	cfg.Times = cfg.Times.withDefaults()
+	if cfg.Speed == 0 {
+		cfg.Speed = 1
+	}
+	cfg.Times = cfg.Times.withDefaults(cfg.Speed)
 	g := &Glasses{cfg: cfg, log: log, screen: &screen{out: out, colour: cfg.Colour}, loop: actor.New(64)}
-	g.net = newNetwork(cfg.Dial, cfg.Times.Stall)
+	g.net, g.wifi = newNetwork(cfg.Dial, cfg.Times.Stall), newNetwork(cfg.Dial, cfg.Times.Stall)
 	g.link = &link{
-		url: address, token: cfg.Token, times: cfg.Times, log: log,
+		url: address, token: cfg.Token, times: cfg.Times, log: log, reach: g.net.reach,
 		http:    &http.Client{Transport: &http.Transport{DialContext: g.net.DialContext, DisableKeepAlives: true}},
 		out:     make(chan []byte, linkQueue),
 		up:      func() { g.post(g.onUp) },
@@ -96,13 +109,14 @@ func New(cfg Config, out io.Writer, log *slog.Logger) (*Glasses, error) {
 }
 
 // Run wears the glasses until ctx ends or the wearer quits (both nil), or the
-// cloud ends them for good (ErrUnauthorized, ErrSuperseded). Lines are what
-// the wearer types; a closed or nil channel is a wearer who types nothing.
+// cloud ends them for good (ErrUnauthorized, ErrSuperseded). Each of lines is
+// somebody who types, at their own pace; a closed or nil channel types nothing.
 // It must be called once.
-func (g *Glasses) Run(ctx context.Context, lines <-chan string) error {
+func (g *Glasses) Run(ctx context.Context, lines ...<-chan string) error {
 	g.life, g.quit = context.WithCancelCause(ctx)
 	defer g.quit(nil)
 	defer g.net.close()
+	defer g.wifi.close()
 	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoop()
 	linkCtx, stopLink := context.WithCancel(context.WithoutCancel(ctx))
@@ -110,12 +124,14 @@ func (g *Glasses) Run(ctx context.Context, lines <-chan string) error {
 	var loop, others sync.WaitGroup
 	loop.Go(func() { g.loop.Run(loopCtx) })
 	others.Go(func() { g.quit(g.link.run(linkCtx)) })
-	others.Go(func() { g.read(lines) })
+	for _, typed := range lines {
+		others.Go(func() { g.read(typed) })
+	}
 	<-g.life.Done()
 	// Goodbye in order: the stream ends and says so, then the phone hangs up.
 	g.do(func() { g.closing = true })
 	g.jobs.Wait()
-	g.do(func() { g.sendState("DISCONNECTED") })
+	g.do(func() { g.body.far = true; g.sendState() })
 	stopLink()
 	others.Wait()
 	stopLoop()
@@ -145,7 +161,15 @@ func (g *Glasses) read(lines <-chan string) {
 			if !ok {
 				return
 			}
-			g.post(func() { g.onLine(line) })
+			act, err := parseLine(line)
+			switch w, pause := act.(wait); {
+			case err != nil:
+				g.screen.say("%v (help lists what can be typed)", err)
+			case pause && !g.hold(w):
+				return
+			case act != nil && !pause:
+				g.post(func() { g.onAct(act) })
+			}
 		}
 	}
 }
@@ -155,10 +179,18 @@ func (g *Glasses) read(lines <-chan string) {
 func (g *Glasses) onUp() {
 	g.up = true
 	g.link.send(protocol.Envelope{Type: protocol.TypeConnectionInit, Timestamp: now()})
-	g.sendState("CONNECTED")
-	if g.battery != nil {
-		g.link.send(g.battery)
+	g.sendState()
+	if g.body.far {
+		return
 	}
+	if g.body.battery != nil {
+		g.link.send(g.body.battery)
+	}
+	g.catchUp()
+}
+
+// catchUp tells what could not be told.
+func (g *Glasses) catchUp() {
 	for _, st := range g.unsent {
 		g.sendStatus(st)
 	}
@@ -168,15 +200,19 @@ func (g *Glasses) onUp() {
 	}
 }
 
-func (g *Glasses) sendState(status string) {
-	ssid := defaultSSID
-	if g.noWifi {
+// sendState tells how the glasses are connected.
+func (g *Glasses) sendState() {
+	status, ssid := "CONNECTED", defaultSSID
+	if g.body.far {
+		status = "DISCONNECTED"
+	}
+	if g.body.noWifi {
 		ssid = ""
 	}
 	g.link.send(protocol.GlassesState{
 		Envelope:  protocol.Envelope{Type: protocol.TypeGlassesState, Timestamp: now()},
 		ModelName: g.cfg.Model, Status: status,
-		Wifi: &protocol.Wifi{Connected: !g.noWifi, SSID: ssid},
+		Wifi: &protocol.Wifi{Connected: !g.body.noWifi, SSID: ssid},
 	})
 }
 
@@ -199,17 +235,35 @@ func (g *Glasses) onMessage(e protocol.Envelope, b []byte) {
 			g.cfg.Apps = nil
 		}
 		g.acked, g.complained = true, false
-	case protocol.TypeStartStream, protocol.TypeStartStreamOld:
-		decode(g, b, g.onStart)
-	case protocol.TypeStopStream, protocol.TypeStopStreamOld:
-		decode(g, b, g.onStop)
-	case protocol.TypeKeepStreamAlive, protocol.TypeKeepStreamAliveOld:
-		decode(g, b, g.onKeepAlive)
+		g.diary.note("connected")
 	case protocol.TypeDisplay:
 		decode(g, b, g.screen.show)
 	default:
-		g.log.Debug("message from the cloud", "type", e.Type)
+		if g.body.far || !g.onCommand(e.Type, b) {
+			g.log.Debug("message from the cloud", "type", e.Type)
+		}
 	}
+}
+
+// onCommand takes what the phone hands on to the glasses; false means something
+// else.
+func (g *Glasses) onCommand(typ string, b []byte) bool {
+	switch typ {
+	case protocol.TypeStartStream, protocol.TypeStartStreamOld:
+		decode(g, b, g.onStart)
+		g.diary.note("start")
+	case protocol.TypeStopStream, protocol.TypeStopStreamOld:
+		decode(g, b, g.onStop)
+		g.diary.note("stop")
+	case protocol.TypeKeepStreamAlive, protocol.TypeKeepStreamAliveOld:
+		decode(g, b, g.onKeepAlive)
+		g.diary.note("keepalive")
+	case "photo_request":
+		decode(g, b, g.onPhotoRequest)
+	default:
+		return false
+	}
+	return true
 }
 
 // decode reads a message and hands it on; a broken one is logged.

@@ -365,7 +365,7 @@ func TestWearer(t *testing.T) {
 		w.cloud.expect("stop_app")
 		w.lines <- "dance"
 		synctest.Wait()
-		if s := w.screen(); !strings.Contains(s, `not understood: "dance"`) || !strings.Contains(s, "drop DURATION") {
+		if s := w.screen(); !strings.Contains(s, `not understood: "dance"`) || !strings.Contains(s, "help lists") {
 			t.Errorf("the wearer saw\n%s", s)
 		}
 		w.lines <- "quit"

@@ -1,7 +1,10 @@
 package glasses
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"math"
 	"strconv"
 	"strings"
@@ -15,7 +18,8 @@ type (
 	location struct{ lat, lng float64 } // degrees
 	touch    struct{ gesture string }
 	head     struct{ position string } // "up", "down"
-	wifi     struct{ on bool }
+	voice    struct{ on bool }
+	photo    struct{}
 )
 
 // parseHappening reads the lines that tell of such a thing; nil means another line.
@@ -35,8 +39,10 @@ func parseHappening(word, rest string) (any, error) {
 		return touch{rest}, nil
 	case word == "head" && (rest == "up" || rest == "down"):
 		return head{rest}, nil
-	case word == "wifi" && (rest == "on" || rest == "off"):
-		return wifi{rest == "on"}, nil
+	case word == "voice" && (rest == "on" || rest == "off"):
+		return voice{rest == "on"}, nil
+	case word == "photo" && rest == "":
+		return photo{}, nil
 	}
 	return nil, nil
 }
@@ -66,6 +72,28 @@ type (
 		protocol.Envelope
 		Position string `json:"position"`
 	}
+	voiceActivity struct {
+		protocol.Envelope
+		Status bool `json:"status"`
+	}
+	photoTaken struct {
+		protocol.Envelope
+		Data []byte `json:"photoData"`
+		MIME string `json:"mimeType"`
+	}
+	photoRequest struct {
+		RequestID string `json:"requestId"`
+	}
+	photoResponse struct {
+		protocol.Envelope
+		RequestID string      `json:"requestId"`
+		Success   bool        `json:"success"`
+		Error     *photoError `json:"error,omitempty"`
+	}
+	photoError struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
 )
 
 // onHappening tells the cloud.
@@ -73,21 +101,41 @@ func (g *Glasses) onHappening(act any) {
 	is := func(typ string) protocol.Envelope { return protocol.Envelope{Type: typ, Timestamp: now()} }
 	switch a := act.(type) {
 	case notify:
-		g.notified++
+		g.body.notified++
 		g.fromWearer(notification{
-			Envelope: is("phone_notification"), ID: "n" + strconv.Itoa(g.notified),
+			Envelope: is("phone_notification"), ID: "n" + strconv.Itoa(g.body.notified),
 			App: "Messages", Title: "Message", Content: a.text, Priority: "normal",
 		})
 	case location:
 		g.fromWearer(locationUpdate{Envelope: is("location_update"), Lat: a.lat, Lng: a.lng, Accuracy: 5})
 	case touch:
-		g.fromWearer(touchEvent{Envelope: is("touch_event"), Model: g.cfg.Model, Gesture: a.gesture})
+		g.fromGlasses(touchEvent{Envelope: is("touch_event"), Model: g.cfg.Model, Gesture: a.gesture})
 	case head:
-		g.fromWearer(headPosition{Envelope: is("head_position"), Position: a.position})
-	case wifi:
-		g.noWifi = !a.on
-		if g.up { // else with the next connection
-			g.sendState("CONNECTED")
-		}
+		g.fromGlasses(headPosition{Envelope: is("head_position"), Position: a.position})
+	case voice:
+		g.fromGlasses(voiceActivity{Envelope: is("VAD"), Status: a.on})
+	case photo:
+		g.fromGlasses(photoTaken{Envelope: is("photo_taken"), Data: snapshot(), MIME: "image/jpeg"})
 	}
+}
+
+// onPhotoRequest answers that there will be no photo: these glasses have a film,
+// and nowhere to send pictures of it to.
+func (g *Glasses) onPhotoRequest(m *photoRequest) {
+	g.link.send(photoResponse{
+		Envelope:  protocol.Envelope{Type: "photo_response", Timestamp: now()},
+		RequestID: m.RequestID,
+		Error:     &photoError{Code: "CAMERA_CAPTURE_FAILED", Message: "simulated glasses take no photos on request"},
+	})
+}
+
+// snapshot is a small picture, which stands for what the glasses see.
+func snapshot() []byte {
+	img := image.NewGray(image.Rect(0, 0, 32, 18))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i % img.Stride * 8)
+	}
+	var b bytes.Buffer
+	_ = jpeg.Encode(&b, img, nil) // a buffer takes everything
+	return b.Bytes()
 }

@@ -15,6 +15,7 @@ func TestHappenings(t *testing.T) {
 			{"location 48.1 0", `{"type":"location_update","lat":48.1,"lng":0,"accuracy":5}`},
 			{"touch double_tap", `{"type":"touch_event","device_model":"Mentra Live","gesture_name":"double_tap"}`},
 			{"head down", `{"type":"head_position","position":"down"}`},
+			{"voice on", `{"type":"VAD","status":true}`},
 			{"wifi off", `{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":false}}`},
 		} {
 			w.lines <- c.line

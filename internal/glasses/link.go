@@ -35,6 +35,7 @@ type link struct {
 	url     string
 	token   string
 	http    *http.Client
+	reach   func(context.Context) // waits until there is a network
 	times   Times
 	log     *slog.Logger
 	out     chan []byte
@@ -86,6 +87,7 @@ func (l *link) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(pause):
 		}
+		l.reach(ctx)
 		pause = min(2*pause, l.times.LinkRetryMax)
 	}
 }

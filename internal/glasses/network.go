@@ -14,20 +14,22 @@ var errNetworkDown = errors.New("network is down")
 // DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// network is the glasses' way out. All connections are made through it, so
-// that it can be lost as Wi-Fi is lost: our ends fail at once, the other ends
-// hear nothing at all until it is back. Its lock is taken before a conn's.
+// network is a way out: the phone has one, and the glasses' Wi-Fi is another.
+// All connections are made through it, so that it can be lost: our ends fail at
+// once, the other ends hear nothing at all until it is back. Its lock is taken
+// before a conn's.
 type network struct {
 	dial  DialFunc
 	stall time.Duration // in which a write must make progress
 
-	mu    sync.Mutex
-	back  time.Time // when the network is back
-	conns map[*conn]struct{}
+	mu      sync.Mutex
+	back    time.Time     // when the network is back
+	changed chan struct{} // closed and replaced when back changes
+	conns   map[*conn]struct{}
 }
 
 func newNetwork(dial DialFunc, stall time.Duration) *network {
-	return &network{dial: dial, stall: stall, conns: make(map[*conn]struct{})}
+	return &network{dial: dial, stall: stall, changed: make(chan struct{}), conns: make(map[*conn]struct{})}
 }
 
 // DialContext opens a connection, or fails while the network is down.
@@ -56,13 +58,52 @@ func (n *network) down() bool {
 	return time.Now().Before(n.back)
 }
 
-// drop takes the network away for d.
+// drop takes the network away for d, and brings back at once one that is lost
+// when d is 0.
 func (n *network) drop(d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if d == 0 && !time.Now().Before(n.back) {
+		return
+	}
 	n.back = time.Now().Add(d)
+	close(n.changed)
+	n.changed = make(chan struct{})
 	for c := range n.conns {
-		c.cut(d)
+		if d > 0 || c.lost() {
+			c.cut(d)
+		}
+	}
+}
+
+// leave takes the network away for d in good order: the other ends hear it.
+func (n *network) leave(d time.Duration) {
+	n.mu.Lock()
+	conns := n.conns
+	n.conns = make(map[*conn]struct{})
+	n.mu.Unlock()
+	n.drop(d)
+	for c := range conns {
+		_ = c.Conn.Close()
+	}
+}
+
+// reach waits until the network is there, or ctx ends.
+func (n *network) reach(ctx context.Context) {
+	for ctx.Err() == nil {
+		n.mu.Lock()
+		away, changed := time.Until(n.back), n.changed
+		n.mu.Unlock()
+		if away <= 0 {
+			return
+		}
+		back := time.NewTimer(away)
+		select {
+		case <-ctx.Done():
+		case <-back.C:
+		case <-changed:
+		}
+		back.Stop()
 	}
 }
 

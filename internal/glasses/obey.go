@@ -25,12 +25,8 @@ func (g *Glasses) onStart(m *protocol.StartStream) {
 		refuse(err.Error())
 		return
 	}
-	if g.noWifi {
-		refuse("no_wifi_connection")
-		return
-	}
-	if g.battery != nil && g.battery.Level < lowBattery && !g.battery.Charging {
-		refuse("battery too low to start streaming")
+	if why := g.unfit(m); why != "" {
+		refuse(why)
 		return
 	}
 	var limits protocol.StreamConfig
@@ -44,10 +40,13 @@ func (g *Glasses) onStart(m *protocol.StartStream) {
 		},
 		source: g.cfg.Source, times: g.cfg.Times,
 		publish: func(ctx context.Context, url string) (Publisher, error) {
-			return g.cfg.Publish(ctx, url, g.cfg.Source.Tracks(), g.net.DialContext)
+			return g.cfg.Publish(ctx, url, g.cfg.Source.Tracks(), g.wifi.DialContext)
 		},
 		light:   func(on bool) { g.screen.light(on, m.Sound) },
-		offline: g.net.down,
+		offline: g.wifi.down,
+	}
+	if g.manners.stopped > 0 {
+		s.times.ForcedStop = g.lasting(g.manners.stopped)
 	}
 	s.tell = func(st protocol.GlassesStatus) { g.post(func() { g.onStreamStatus(s, st) }) }
 	var former <-chan struct{}
@@ -58,6 +57,19 @@ func (g *Glasses) onStart(m *protocol.StartStream) {
 	g.current, g.last = s, protocol.GlassesStatus{}
 	s.arm(g.life)
 	g.jobs.Go(func() { s.run(former) })
+}
+
+// unfit says why the glasses cannot stream now, in their own words; "" when they
+// can.
+func (g *Glasses) unfit(m *protocol.StartStream) string {
+	battery := g.body.battery
+	switch {
+	case g.body.noWifi:
+		return "no_wifi_connection"
+	case battery != nil && battery.Level < lowBattery && !battery.Charging:
+		return "battery too low to start streaming"
+	}
+	return g.manners.refuses(m.Video)
 }
 
 // onStop ends the current stream; another one's id is answered, not obeyed.
@@ -75,15 +87,34 @@ func (g *Glasses) onKeepAlive(m *protocol.KeepStreamAlive) {
 		return // the cloud notices by the missing answer
 	}
 	g.current.keepAlive()
-	g.link.send(protocol.KeepStreamAlive{
-		Envelope: protocol.Envelope{Type: protocol.TypeKeepAliveAck, Timestamp: now()},
-		StreamID: m.StreamID, AckID: m.AckID,
-	})
+	answer := func() {
+		g.link.send(protocol.KeepStreamAlive{
+			Envelope: protocol.Envelope{Type: protocol.TypeKeepAliveAck, Timestamp: now()},
+			StreamID: m.StreamID, AckID: m.AckID,
+		})
+	}
+	switch g.manners.acks {
+	case "off":
+	case "late":
+		g.later(g.manners.ackDelay, func() {
+			if g.hearable() {
+				answer()
+			}
+		})
+	case "twice":
+		answer()
+		answer()
+	default:
+		answer()
+	}
 }
 
 // onStreamStatus takes what a stream's goroutine reports.
 func (g *Glasses) onStreamStatus(s *stream, st protocol.GlassesStatus) {
 	if g.current == s {
+		if st.Status == protocol.StatusStreaming && g.last.Status == st.Status && g.manners.stats == "off" {
+			return
+		}
 		g.last = st
 		if terminal(st.Status) {
 			g.current = nil
@@ -91,6 +122,7 @@ func (g *Glasses) onStreamStatus(s *stream, st protocol.GlassesStatus) {
 	} else if g.current != nil && g.current.id == s.id {
 		return // the same stream was started anew: its former life is nobody's business
 	}
+	g.diary.note(st.Status)
 	switch {
 	case st.ErrorDetails != "":
 		g.screen.say("stream %s: %s: %s", st.StreamID, st.Status, st.ErrorDetails)
@@ -113,16 +145,25 @@ func terminal(status string) bool {
 // report sends a status, or keeps it for later if it must not be lost.
 func (g *Glasses) report(st protocol.GlassesStatus) {
 	switch {
-	case g.up:
+	case g.hearable():
 		g.sendStatus(st)
 	case terminal(st.Status) && len(g.unsent) < maxUnsent:
 		g.unsent = append(g.unsent, st)
 	}
 }
 
-func (g *Glasses) sendStatus(st protocol.GlassesStatus) {
-	st.Envelope = protocol.Envelope{Type: protocol.TypeStreamStatus, Timestamp: now()}
-	g.link.send(st)
+// hearable says whether the cloud hears the glasses now.
+func (g *Glasses) hearable() bool { return g.up && !g.body.far }
+
+func (g *Glasses) sendStatus(st protocol.GlassesStatus) { g.link.send(g.dressed(st)) }
+
+// dressed is a status in the form in which these glasses send it.
+func (g *Glasses) dressed(st protocol.GlassesStatus) statusMessage {
+	target := ""
+	if g.current != nil {
+		target = g.current.url
+	}
+	return g.manners.dress(st, target, g.cfg.Source.Tracks()[0])
 }
 
 // seconds bounds a stranger's number of seconds.

@@ -1,6 +1,7 @@
 package glasses
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -17,7 +18,9 @@ func TestParseLine(t *testing.T) {
 		"say stop stream":         say{"stop stream"},
 		" say  End   Stream ":     say{"End   Stream"},
 		"button short":            button{"short"},
-		"battery 20":              battery{20},
+		"battery 20":              battery{20, false},
+		"battery 5 charging":      battery{5, true},
+		"# a remark":              nil,
 		"drop 5s":                 drop{5 * time.Second},
 		"start com.example.demo":  startApp{"com.example.demo"},
 		"stop com.example.demo":   stopApp{"com.example.demo"},
@@ -25,8 +28,27 @@ func TestParseLine(t *testing.T) {
 		"location 48.1  -11.6":    location{48.1, -11.6},
 		"touch double_tap":        touch{"double_tap"},
 		"head up":                 head{"up"},
-		"wifi off":                wifi{false},
-		"wifi on":                 wifi{true},
+		"wifi off":                radio{name: "wifi"},
+		"wifi on":                 radio{name: "wifi", on: true},
+		"bluetooth off 11s":       radio{name: "bluetooth", d: 11 * time.Second},
+		"media off 1m":            radio{name: "media", d: time.Minute},
+		"phone off 59s":           radio{name: "phone", d: 59 * time.Second},
+		"voice on":                voice{true},
+		"photo":                   photo{},
+		"names old":               manner{word: "names", value: "old"},
+		"ids off":                 manner{word: "ids", value: "off"},
+		"stats compact":           manner{word: "stats", value: "compact"},
+		"acks twice":              manner{word: "acks", value: "twice"},
+		"acks 11s":                manner{word: "acks", value: "late", delay: 11 * time.Second},
+		"stopped 3s":              manner{word: "stopped", value: "late", delay: 3 * time.Second},
+		"camera busy":             manner{word: "camera", value: "busy"},
+		"camera 1280x720":         manner{word: "camera", value: "1280x720"},
+		"fail camera_busy now":    fail{"camera_busy now"},
+		"status streaming":        claim{status: "streaming"},
+		"status @s9 error no way": claim{"s9", "error", "no way"},
+		`send {"type":"x"}`:       verbatim{json.RawMessage(`{"type":"x"}`)},
+		"wait 5s":                 wait{d: 5 * time.Second},
+		"wait reconnect_failed":   wait{what: "reconnect_failed"},
 		"help":                    showHelp{},
 		"quit":                    quit{},
 	} {
@@ -38,6 +60,8 @@ func TestParseLine(t *testing.T) {
 		"dance", "say", "button", "button twice", "battery", "battery 101", "battery -1", "battery x",
 		"drop", "drop 5", "drop -5s", "drop 11m", "start", "start two words", "quit now",
 		"notify", "location", "location 48.1", "location 91 0", "location 0 NaN", "location 1 2 3", "touch", "touch a b", "head", "head left", "wifi", "wifi maybe",
+		"wifi off 5", "phone on 5s", "bluetooth off -1s", "media off 2h", "voice", "photo album", "names", "names none", "ids", "stats some",
+		"acks", "acks 0s", "stopped", "stopped now", "camera", "camera x720", "camera 0x0", "fail", "status", "status @s9", "status Loud", "send", "send {", "wait", "wait For",
 	} {
 		if got, err := parseLine(line); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %#v, %v; want an error", line, got, err)

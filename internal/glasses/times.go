@@ -24,8 +24,8 @@ type Times struct {
 	Farewell     time.Duration // 1 s to say goodbye on the websocket
 }
 
-// withDefaults fills the fields that are zero.
-func (t Times) withDefaults() Times {
+// withDefaults fills the fields that are zero with the defaults divided by speed.
+func (t Times) withDefaults(speed float64) Times {
 	for _, f := range []struct {
 		d   *time.Duration
 		def time.Duration
@@ -43,7 +43,7 @@ func (t Times) withDefaults() Times {
 		{&t.Farewell, time.Second},
 	} {
 		if *f.d == 0 {
-			*f.d = f.def
+			*f.d = time.Duration(float64(f.def) / speed)
 		}
 	}
 	return t

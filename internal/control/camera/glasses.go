@@ -10,6 +10,9 @@ import (
 // reachable says whether the glasses hear us.
 func (s *State) reachable() bool { return s.Device.PhoneUp && s.Device.GlassesConnected }
 
+// able says whether they could start a stream if they were told to.
+func (s *State) able() bool { return s.reachable() && !s.Device.WifiDown }
+
 // startGlasses sends start_stream for the current stream; again when it is not
 // the first for this id.
 func (m *machine) startGlasses(again bool) {
@@ -45,7 +48,7 @@ func (m *machine) remember(p Past) {
 
 // device takes the new state of the device.
 func (m *machine) device(e Device) {
-	was := m.reachable()
+	was, wasAble := m.reachable(), m.able()
 	e.NewPhone = e.NewPhone || m.Device.NewPhone // until its glasses can be told
 	if m.Device.PhoneUp && !e.PhoneUp {
 		m.PhoneLost = m.now
@@ -60,16 +63,22 @@ func (m *machine) device(e Device) {
 	case m.GlassesLost.IsZero():
 		m.GlassesLost = m.now
 	}
+	if st := m.Stream; st != nil && !m.able() { // retries wait
+		st.Retry.At = time.Time{}
+	}
 	if !m.reachable() {
-		if st := m.Stream; st != nil { // keep-alives are skipped and not counted, retries wait
-			st.Glasses.SendAt, st.Glasses.AnswerBy, st.Retry.At = time.Time{}, time.Time{}, time.Time{}
+		if st := m.Stream; st != nil { // keep-alives are skipped and not counted
+			st.Glasses.SendAt, st.Glasses.AnswerBy = time.Time{}, time.Time{}
 		}
 		return
 	}
 	newPhone := e.NewPhone
 	m.Device.NewPhone = false
-	if !was || newPhone {
+	switch {
+	case !was || newPhone:
 		m.inReach(newPhone)
+	case !wasAble && m.able():
+		m.retryNow()
 	}
 }
 
@@ -92,10 +101,7 @@ func (m *machine) inReach(newPhone bool) {
 		if st.Glasses.Asked {
 			st.Glasses.SendAt = m.now
 		}
-		if !st.Retry.Base.IsZero() {
-			st.Retry = Retry{Base: m.now}
-			m.schedule()
-		}
+		m.retryNow()
 	}
 }
 

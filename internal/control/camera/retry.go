@@ -23,11 +23,21 @@ func (m *machine) failed(at time.Time, code protocol.Code, text string) {
 	}
 }
 
-// schedule sets the next retry. While the glasses cannot be reached there is none.
+// retryNow begins the schedule of a failed stream anew, the first attempt at once:
+// the glasses can start again, and what is left of the window may be short.
+func (m *machine) retryNow() {
+	if m.Stream == nil || m.Stream.Retry.Base.IsZero() || !m.able() {
+		return
+	}
+	m.Stream.Retry = Retry{Base: m.now, At: m.now}
+}
+
+// schedule sets the next retry. While the glasses cannot be reached, or have no
+// Wi-Fi, there is none.
 func (m *machine) schedule() {
 	r := &m.Stream.Retry
 	r.At = time.Time{}
-	if r.Done < len(m.Times.Retries) && m.reachable() {
+	if r.Done < len(m.Times.Retries) && m.able() {
 		r.At = r.Base.Add(m.Times.Retries[r.Done])
 	}
 }
@@ -62,7 +72,8 @@ func (m *machine) onRetry() {
 	r := &st.Retry
 	if st.Flowing { // the media never stopped, whatever the glasses said
 		*r = Retry{}
-		st.Glasses.Asked, st.Glasses.From, st.Glasses.SendAt = true, m.Serial+1, m.now
+		st.Glasses.Asked, st.Glasses.From = true, m.Serial+1
+		m.onKeepAlive()
 		return
 	}
 	if busy := st.Glasses.Started.Add(m.Times.Silence); !st.Glasses.Word.IsZero() && m.now.Before(busy) {

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write what happened into the scripts")
 //
 // What can happen:
 //
-//	device ready|phone-gone|phone-back|glasses-gone|glasses-back|wifi-down|no-camera|new-phone
+//	device ready|phone-gone|phone-back|glasses-gone|glasses-back|wifi-down|wifi-back|no-camera|new-phone
 //	APP starts managed [quality=…] [video=JSON] [audio=JSON] [stream=JSON] [limit=S] [sound=off] [to=URL,…] [denied] [off]
 //	APP starts direct URL [the same]
 //	APP garbles managed|direct
@@ -261,8 +261,8 @@ func (p *player) device(line, word string) Event {
 		d.GlassesConnected = false
 	case "glasses-back":
 		d.GlassesConnected = true
-	case "wifi-down":
-		d.WifiDown = true
+	case "wifi-down", "wifi-back":
+		d.WifiDown = word == "wifi-down"
 	case "no-camera":
 		d.HasCamera = false
 	case "new-phone":

@@ -130,17 +130,23 @@ type glassesStatus struct {
 		FPS      float64 `json:"f"`
 		Dropped  float64 `json:"d"`
 		Duration float64 `json:"u"`
+		Width    float64 `json:"w"`
+		Height   float64 `json:"h"`
 	} `json:"m"`
 }
 
 func (l *PhoneLink) streamStatus(m *glassesStatus) {
 	stats := m.Stats
 	if c := m.Compact; stats == nil && c != nil {
-		stats = &protocol.Stats{Bitrate: c.Bitrate, FPS: c.FPS, DroppedFrames: c.Dropped, Duration: c.Duration}
+		stats = &protocol.Stats{
+			Bitrate: c.Bitrate, FPS: c.FPS, DroppedFrames: c.Dropped, Duration: c.Duration, Width: c.Width, Height: c.Height,
+		}
 	}
-	l.session.step(camera.GlassesSaid{
-		StreamID: m.StreamID, Status: m.Status, Stats: stats, ErrorDetails: m.ErrorDetails,
-	})
+	why := m.ErrorDetails
+	if why == "" { // glasses that reconnect give their reason under another name
+		why = m.Reason
+	}
+	l.session.step(camera.GlassesSaid{StreamID: m.StreamID, Status: m.Status, Stats: stats, ErrorDetails: why})
 }
 
 func (l *PhoneLink) keepAliveAck(m *protocol.KeepStreamAlive) {
