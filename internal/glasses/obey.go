@@ -111,8 +111,9 @@ func (g *Glasses) onKeepAlive(m *protocol.KeepStreamAlive) {
 
 // onStreamStatus takes what a stream's goroutine reports.
 func (g *Glasses) onStreamStatus(s *stream, st protocol.GlassesStatus) {
+	goesOn := g.current == s && g.last.Status == st.Status // only its figures are new
 	if g.current == s {
-		if st.Status == protocol.StatusStreaming && g.last.Status == st.Status && g.manners.stats == "off" {
+		if goesOn && g.manners.stats == "off" {
 			return
 		}
 		g.last = st
@@ -122,7 +123,9 @@ func (g *Glasses) onStreamStatus(s *stream, st protocol.GlassesStatus) {
 	} else if g.current != nil && g.current.id == s.id {
 		return // the same stream was started anew: its former life is nobody's business
 	}
-	g.diary.note(st.Status)
+	if !goesOn {
+		g.diary.note(st.Status)
+	}
 	switch {
 	case st.ErrorDetails != "":
 		g.screen.say("stream %s: %s: %s", st.StreamID, st.Status, st.ErrorDetails)

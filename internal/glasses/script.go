@@ -35,7 +35,7 @@ func isStatus(s string) bool {
 
 // diary is what has happened, for those who wait for it.
 type diary struct {
-	news    []string // since a wait was last over, the newest last
+	news    []string // what no wait has passed yet, the newest last
 	waiters []waiter
 }
 
@@ -53,25 +53,26 @@ func (d *diary) note(what string) {
 		d.news = d.news[1:]
 	}
 	d.news = append(d.news, what)
-	d.waiters = slices.DeleteFunc(d.waiters, func(w waiter) bool { return w.what == what && d.end(w) })
-}
-
-// end ends a wait: the next one is for what comes after.
-func (d *diary) end(w waiter) bool {
-	close(w.over)
-	d.news = nil
-	return true
-}
-
-// await closes over when what has happened since the last wait, or is so now, or
-// happens.
-func (d *diary) await(what string, now bool, over chan<- struct{}) {
-	w := waiter{what, over}
-	if now || slices.Contains(d.news, what) {
-		d.end(w)
-		return
+	waiting := d.waiters
+	d.waiters = nil
+	for _, w := range waiting {
+		d.await(w.what, false, w.over)
 	}
-	d.waiters = append(d.waiters, w)
+}
+
+// await closes over when what has happened after that which the last wait was
+// for, or is so now, or happens.
+func (d *diary) await(what string, now bool, over chan<- struct{}) {
+	i := slices.Index(d.news, what)
+	switch {
+	case i >= 0:
+		d.news = d.news[i+1:]
+		close(over)
+	case now:
+		close(over)
+	default:
+		d.waiters = append(d.waiters, waiter{what, over})
+	}
 }
 
 // hold keeps a reader of lines back; false means that the glasses are taken off.

@@ -39,7 +39,8 @@ func TestScriptWaits(t *testing.T) {
 		w.cloud.quiet(time.Minute)
 		w.cloud.send(`{"type":"start_stream","streamId":"s2","streamUrl":"rtmp://host/live/key"}`)
 		w.lines <- "button short"
-		w.cloud.expect("stream_status s2 initializing")
+		for w.cloud.next().Press != "short" {
+		}
 	})
 }
 
@@ -110,7 +111,8 @@ func TestDiary(t *testing.T) {
 		t.Errorf("%d words kept", len(d.news))
 	}
 	over := make(chan struct{})
-	d.await("streaming", false, over)
+	d.note("error")
+	d.await("error", false, over)
 	<-over
 	if again := make(chan struct{}); len(d.news) != 0 {
 		t.Errorf("%d words left for the next wait", len(d.news))

@@ -41,7 +41,7 @@ type world struct {
 	take   context.CancelFunc
 	serves sync.WaitGroup
 
-	mu       sync.Mutex
+	mu       sync.Mutex // of what follows
 	apps     map[string]*scriptApp
 	ingests  map[string]session.IngestSpec // by key
 	news     []entry
@@ -153,11 +153,12 @@ func (w *world) serveMedia() {
 		if err != nil {
 			return
 		}
-		w.serves.Go(func() { w.take1(conn) })
+		w.serves.Go(func() { w.publication(conn) })
 	}
 }
 
-func (w *world) take1(conn net.Conn) {
+// publication is one connection of a publisher.
+func (w *world) publication(conn net.Conn) {
 	defer conn.Close()
 	url, b := "", make([]byte, 1)
 	for !strings.HasSuffix(url, "\n") {
@@ -185,6 +186,7 @@ func (w *world) take1(conn net.Conn) {
 			if errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "timeout") {
 				silent = 5 * time.Second
 			}
+			time.Sleep(10 * time.Millisecond) // after the glasses' own word of it
 			spec.Notify(session.MediaEvent{State: session.MediaLost, Silent: silent})
 		case err == nil && managed && !live && b[0] == 'K':
 			live = true
