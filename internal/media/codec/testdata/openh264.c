@@ -1,5 +1,6 @@
 /* Decodes an Annex B file with OpenH264, one NAL unit a call: prints a hash of
- * each picture that comes out, and the number of errors at the end. */
+ * each picture that comes out, and the number of errors at the end. The decoder
+ * finds by itself where a picture ends, as one must that gets a byte stream. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static void feed(unsigned char *unit, int size)
 	unsigned char *plane[3] = {0};
 	SBufferInfo info;
 	memset(&info, 0, sizeof info);
-	if ((*decoder)->DecodeFrameNoDelay(decoder, unit, size, plane, &info) != dsErrorFree)
+	if ((*decoder)->DecodeFrame2(decoder, unit, size, plane, &info) != dsErrorFree)
 		errors++;
 	show(plane, &info);
 }
@@ -49,6 +50,9 @@ int main(int argc, char **argv)
 			feed(b + from, i - from);
 			from = i;
 		}
+	int end = 1;
+	(*decoder)->SetOption(decoder, DECODER_OPTION_END_OF_STREAM, &end);
+	feed(NULL, 0);
 	for (int left = 16; left > 0; left--) {
 		unsigned char *plane[3] = {0};
 		SBufferInfo info;
