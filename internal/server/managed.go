@@ -79,9 +79,10 @@ func (i *ingest) event(e hub.Event) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if e.Kind == hub.EventTakeover { // the media goes on
+	switch e.Kind {
+	case hub.EventTakeover, hub.EventRefused, hub.EventStarving: // the media goes on
 		i.m.events.Publish(events.Event{
-			Type: events.StreamTakeover, Wearer: i.spec.User, Stream: i.spec.StreamID, Kind: "managed", Message: e.Reason,
+			Type: events.Type("stream." + e.Kind.String()), Wearer: i.spec.User, Stream: i.spec.StreamID, Kind: "managed", Message: e.Reason,
 		})
 		return
 	}

@@ -30,6 +30,8 @@ const (
 	StreamResumed     Type = "stream.resumed"
 	StreamRetried     Type = "stream.retried"  // glasses were told to start it again
 	StreamTakeover    Type = "stream.takeover" // a newer publisher with the same key
+	StreamRefused     Type = "stream.refused"  // newcomers with this key, because publishers keep taking over
+	StreamStarving    Type = "stream.starving" // no key frame came for long: new viewers wait for a picture
 	StreamIdle        Type = "stream.idle"     // a standing stream's publisher will not come back
 	StreamEnded       Type = "stream.ended"
 	HoldBegan         Type = "hold.began" // an app has a share in a stream
@@ -64,7 +66,8 @@ const (
 // Types returns every type, in no particular order of time.
 func Types() []Type {
 	return []Type{
-		StreamBegan, StreamLive, StreamInterrupted, StreamResumed, StreamRetried, StreamTakeover, StreamIdle, StreamEnded,
+		StreamBegan, StreamLive, StreamInterrupted, StreamResumed, StreamRetried, StreamTakeover, StreamRefused, StreamStarving,
+		StreamIdle, StreamEnded,
 		HoldBegan, HoldEnded, Refused,
 		WearerCame, WearerLeft, PhoneConnected, PhoneDisconnected, PhoneSuperseded, GlassesConnected, GlassesLost,
 		AppStarted, AppReconnected, AppDisconnected, AppResurrected, AppGivenUp, AppReleased, AppStopped, SocketSlow,

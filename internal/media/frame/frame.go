@@ -73,6 +73,9 @@ type Frame struct {
 	// Derived marks sound that the server converted: a second form of what the
 	// source sent.
 	Derived bool
+	// Hold is set on frames that are not the publisher's: the picture and the
+	// silence that stand in while it is away.
+	Hold bool
 	// Payload is shared and read-only.
 	Payload []byte
 }

@@ -37,6 +37,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// starvedAfter is how long pictures may come without a key frame before that is
+// an event: new viewers see an old picture at best.
+const starvedAfter = 20 * time.Second
+
 // maxTakeovers within Config.FlapWindow: one more and newcomers are refused (MEDIA H3).
 const maxTakeovers = 3
 
@@ -57,7 +61,7 @@ var (
 type State uint8
 
 // The states: idle (no publisher yet, or a standing stream after its window),
-// live, interrupted (publisher lost, readers wait), ended (for good).
+// live, interrupted (publisher lost, its last picture is shown), ended (for good).
 const (
 	StateIdle State = iota
 	StateLive
@@ -76,7 +80,8 @@ type Spec struct {
 	IngestKey  string // secret: whoever knows it may publish
 	PlaybackID string // what viewers know
 	Name       string // for people; may be empty
-	// ResumeWindow is how long readers wait for a lost publisher; 0 ends at once.
+	// ResumeWindow is how long the last picture of a lost publisher is held for
+	// readers; 0 ends at once.
 	ResumeWindow time.Duration
 	// Standing streams become idle when their window ends, others end.
 	Standing bool
@@ -90,7 +95,10 @@ type EventKind uint8
 
 // The kinds of event. Live comes with the first key frame of a run, Resumed
 // with the first after an interruption, Idle when a standing stream's run is
-// over, Ended exactly once at the end.
+// over, Ended exactly once at the end. Refused tells, once in Config.FlapWindow,
+// that newcomers are sent away because publishers keep taking over; Starving,
+// once until there is one, that no key frame comes, so that new viewers have to
+// wait.
 const (
 	EventLive EventKind = iota + 1
 	EventInterrupted
@@ -98,11 +106,13 @@ const (
 	EventTakeover
 	EventIdle
 	EventEnded
+	EventRefused
+	EventStarving
 )
 
 // String returns the event's word in logs and the API.
 func (k EventKind) String() string {
-	return [...]string{"", "live", "interrupted", "resumed", "takeover", "idle", "ended"}[k]
+	return [...]string{"", "live", "interrupted", "resumed", "takeover", "idle", "ended", "refused", "starving"}[k]
 }
 
 // Event is one change of a stream.
@@ -110,7 +120,7 @@ type Event struct {
 	Kind   EventKind
 	Stream *Stream
 	Run    *Run   // the run it concerns; nil when there was none
-	Reason string // why, for interrupted, idle and ended
+	Reason string // why, for all but live and resumed
 	At     time.Time
 }
 

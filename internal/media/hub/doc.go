@@ -3,6 +3,10 @@
 // key, not a connection: a publisher may leave and come back, by another
 // protocol too, and every reader stays.
 //
+// While no publisher is there, the stream itself shows the last picture, with
+// silence, up to the next one's key frame (hold): outputs see one timeline
+// without holes and need not know.
+//
 // Who owns what: the Hub owns its Streams; a Stream owns the ring of frames,
 // the publishers' generation and its one watchdog goroutine. Readers hold only
 // a cursor. Publishing never blocks and never waits for a reader: a reader that

@@ -116,6 +116,10 @@ func (p *Publisher) hold(u unit) error {
 	return nil
 }
 
+// Heard says that the source gave a sign of life other than a frame, such as
+// RTCP: it is not silent, though its picture stands still.
+func (p *Publisher) Heard() { p.stream.heard(p) }
+
 // Stream that the publisher writes into.
 func (p *Publisher) Stream() *Stream { return p.stream }
 

@@ -16,8 +16,9 @@ const maxBatch = 512
 
 // ReaderOptions say where and how a reader follows.
 type ReaderOptions struct {
-	// Live starts at the next key frame; otherwise at the newest one in the
-	// ring, so that the picture is there at once.
+	// Live starts at the next key frame; otherwise at the newest one, so that
+	// the picture is there at once. When what followed it is no longer kept, it
+	// comes alone and the next is the next key frame.
 	Live bool
 	// PictureWake lets sound wait in the ring for the next picture: Next
 	// returns when a picture came, with the sound before it, or when sound is
@@ -50,6 +51,7 @@ type Reader struct {
 	next    uint64        // index of the next frame
 	waitKey bool          // skip to a key frame
 	heard   time.Duration // PTS of the newest sound handed out, with Sound
+	alone   *frame.Frame  // a key frame that has left the ring, to begin with
 }
 
 // Subscribe returns a reader; Close it.
@@ -67,6 +69,9 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 		rd.next = r.key
 	default:
 		rd.next, rd.waitKey = r.base+uint64(len(r.frames)), true
+		if !o.Live {
+			rd.alone = r.newest // its group outgrew the ring: better than nothing
+		}
 	}
 	r.readers = append(r.readers, rd)
 	rd.signal()
@@ -164,10 +169,13 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 	r := rd.run
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if rd.alone != nil {
+		buf, rd.alone = append(buf, rd.alone), nil
+	}
 	end := r.base + uint64(len(r.frames))
 	rd.skip(end)
 	for rd.next < end && len(buf) < maxBatch {
-		f := r.frames[rd.next-r.base]
+		f := r.frames[rd.next-r.base].Frame
 		rd.next++
 		if !rd.takes(f) {
 			continue
@@ -199,7 +207,7 @@ func (rd *Reader) skip(end uint64) {
 	lost := rd.next < r.base
 	if !lost && r.hasKey && rd.next < r.key {
 		last, at := r.frames[len(r.frames)-1], r.frames[rd.next-r.base]
-		lost = last.DTS-at.DTS > r.stream.hub.cfg.MaxLag
+		lost = last.at-at.at > r.stream.hub.cfg.MaxLag
 	}
 	if !lost {
 		return

@@ -18,8 +18,8 @@ type Run struct {
 
 	mu      sync.RWMutex
 	ended   bool
-	frames  []*frame.Frame // the ring, oldest first
-	base    uint64         // index of frames[0]
+	frames  []entry // the ring, oldest first
+	base    uint64  // index of frames[0]
 	bytes   int
 	key     uint64 // index of the newest key frame
 	prevKey uint64 // of the one before
@@ -30,6 +30,13 @@ type Run struct {
 	readers []*Reader
 
 	conversions map[Sound]*conversion
+}
+
+// entry is a frame and when it came, since the run's start. A backlog that comes
+// all at once must not look like readers that lag.
+type entry struct {
+	*frame.Frame
+	at time.Duration
 }
 
 // maxSoundWait is how much sound may wait for a picture before it wakes readers
@@ -67,6 +74,13 @@ func (r *Run) KeyFrame() *frame.Frame {
 	return r.newest
 }
 
+// joinable reports whether a new reader gets all pictures since a key frame.
+func (r *Run) joinable() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.hasKey
+}
+
 // announce returns the payload of a key frame of t. When its parameters are not
 // those of the pictures before, they are put into the payload too: some readers
 // hear only of the first ones (ffmpeg skips every later init of an HLS stream).
@@ -85,16 +99,16 @@ func (r *Run) announce(t *frame.Track, payload []byte) []byte {
 	return is.InBand(payload)
 }
 
-// append puts f into the ring, its track in force, trims the ring and wakes
-// readers.
-func (r *Run) append(f *frame.Frame) {
+// append puts f, which came at the time given since the start, into the ring, its
+// track in force, trims the ring and wakes readers.
+func (r *Run) append(f *frame.Frame, at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
 		return
 	}
 	index := r.base + uint64(len(r.frames))
-	r.frames = append(r.frames, f)
+	r.frames = append(r.frames, entry{f, at})
 	r.bytes += len(f.Payload)
 	if f.Key {
 		r.prevKey, r.key, r.newest = r.key, index, f
@@ -119,14 +133,14 @@ func (r *Run) append(f *frame.Frame) {
 }
 
 // trim drops what no reader needs any more: what lies before the last key frame
-// but one and further back than a reader may lag; and more when the ring is over
-// its bound.
+// but one and longer ago than a reader may lag; and more when the ring is over its
+// bound.
 func (r *Run) trim() {
 	cfg := &r.stream.hub.cfg
-	back := r.frames[len(r.frames)-1].DTS - cfg.MaxLag
+	back := r.frames[len(r.frames)-1].at - cfg.MaxLag
 	n := 0
 	for n < len(r.frames)-1 {
-		spare := r.hasKey && r.base+uint64(n) < r.prevKey && r.frames[n].DTS < back
+		spare := r.hasKey && r.base+uint64(n) < r.prevKey && r.frames[n].at < back
 		if !spare && r.bytes <= cfg.RingBytes {
 			break
 		}

@@ -193,7 +193,7 @@ func (k *SoundSink) Write(f *frame.Frame) {
 	r.mu.Unlock()
 	if current {
 		f.Track, f.Derived = k.c.track, true
-		r.append(f)
+		r.append(f, time.Since(r.start))
 	}
 }
 

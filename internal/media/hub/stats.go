@@ -26,6 +26,36 @@ type Stats struct {
 	Viewers     map[string]int
 	PeakViewers int
 	Tracks      []*frame.Track
+	// Notice is a sentence for people on what keeps viewers from seeing the
+	// newest picture, "" when nothing does.
+	Notice string
+}
+
+// The notices, in the order of their weight.
+const (
+	noticeOld      = "The publisher is away: its last key frame is shown, which is old."
+	noticeAway     = "The publisher is away: its last picture is shown."
+	noticeSilent   = "The publisher is connected, but sends nothing."
+	noticeStarving = "The publisher has sent no key frame for long: new viewers see an old picture until the next."
+)
+
+// silentAfter is how long a connected publisher may send nothing before the
+// status says so (MEDIA H1); nothing else happens yet.
+const silentAfter = time.Second
+
+// notice explains the state of now.
+func (s *Stream) notice(now time.Time) string {
+	switch {
+	case s.state == StateInterrupted && s.hold != nil && s.hold.age > oldPicture:
+		return noticeOld
+	case s.state == StateInterrupted:
+		return noticeAway
+	case s.state == StateLive && now.Sub(s.lastByte) > silentAfter:
+		return noticeSilent
+	case s.state == StateLive && s.starving:
+		return noticeStarving
+	}
+	return ""
 }
 
 // Stats returns a snapshot; its map and slice are the caller's.
@@ -37,7 +67,7 @@ func (s *Stream) Stats() Stats {
 		State: s.state, LastByte: s.lastByte,
 		Bytes: s.meter.totalBytes, Frames: s.meter.pictures,
 		KeyInterval: s.meter.keyInterval, Publishers: s.meter.publishers,
-		Dropped: s.lost.Load(),
+		Dropped: s.lost.Load(), Notice: s.notice(now),
 	}
 	st.Bitrate, st.FPS = s.meter.rates(now)
 	st.Viewers, st.PeakViewers = s.viewers.snapshot()

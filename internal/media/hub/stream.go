@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 )
 
@@ -33,6 +34,7 @@ type Stream struct {
 	lostAt     time.Time   // since when the stream is interrupted
 	takeovers  []time.Time // the newest few
 	events     []Event     // to be delivered
+	refused    time.Time   // when that was last an event
 	meter      meter
 	viewers    viewers
 }
@@ -42,6 +44,11 @@ type current struct {
 	run    *Run               // nil before the first key frame and when idle or ended
 	endRun context.CancelFunc // ends the outputs of run
 	begun  chan struct{}      // closed when there is a run, made anew when it is over
+
+	hold      *hold        // while the publisher is away
+	intra     *frame.Frame // the newest picture that a hold can promote to a key frame
+	lastSound []byte       // the newest sound frame's payload
+	starving  bool         // no key frame came for long, and that was an event
 }
 
 func newStream(h *Hub, spec Spec) *Stream {
@@ -118,6 +125,7 @@ func (s *Stream) connect(info PublisherInfo) (*Publisher, error) {
 	case len(s.publishers) >= s.hub.cfg.MaxPublisher:
 		return nil, ErrBusy
 	case s.source != nil && s.flapping(now):
+		s.refuse(now)
 		return nil, ErrRefused
 	}
 	p := &Publisher{stream: s, info: info, since: now, done: make(chan struct{})}
@@ -133,6 +141,14 @@ func (s *Stream) flapping(now time.Time) bool {
 		s.takeovers[n-1].Sub(s.takeovers[n-maxTakeovers]) < s.hub.cfg.FlapWindow
 }
 
+// refuse tells, once in a while, that newcomers are refused.
+func (s *Stream) refuse(now time.Time) {
+	if now.Sub(s.refused) >= s.hub.cfg.FlapWindow {
+		s.refused = now
+		s.emit(EventRefused, ErrRefused.Error(), now)
+	}
+}
+
 // touch counts a unit that is not published (before the first key frame).
 func (s *Stream) touch(p *Publisher, u unit) error {
 	s.mu.Lock()
@@ -142,6 +158,15 @@ func (s *Stream) touch(p *Publisher, u unit) error {
 	}
 	s.meter.bytes(len(u.payload))
 	return nil
+}
+
+// heard notes that p lives.
+func (s *Stream) heard(p *Publisher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.source == p {
+		s.lastByte = time.Now()
+	}
 }
 
 // write publishes a unit of p; the first key frame makes p the source. The clock
@@ -160,7 +185,16 @@ func (s *Stream) write(p *Publisher, u unit) error {
 		if err := s.activate(p, u.at); err != nil {
 			return err
 		}
-		discontinuity = s.line.begin(u.dts, u.at.Sub(s.run.start))
+		elapsed := u.at.Sub(s.run.start)
+		held := s.hold != nil || s.line.lags(elapsed) // or a takeover from one that had stopped
+		if held {
+			s.fill(elapsed)
+		}
+		discontinuity = s.line.begin(u.pts, u.dts, elapsed) && !held
+		if held {
+			s.fillSilence(s.line.offset+u.dts, elapsed)
+			s.hold = nil
+		}
 	}
 	s.lastByte = u.at
 	s.publish(u, discontinuity)
@@ -171,6 +205,7 @@ func (s *Stream) write(p *Publisher, u unit) error {
 func (s *Stream) activate(p *Publisher, now time.Time) error {
 	if s.source != nil {
 		if s.flapping(now) {
+			s.refuse(now)
 			p.stop(ErrRefused)
 			return ErrRefused
 		}
@@ -202,6 +237,7 @@ func (s *Stream) activate(p *Publisher, now time.Time) error {
 func (s *Stream) begin(now time.Time) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.run, s.endRun, s.line = newRun(s, now), cancel, timeline{}
+	s.hold, s.intra, s.lastSound, s.starving = nil, nil, nil, false
 	s.meter.keyAt, s.meter.lastPTS = 0, 0
 	if t := s.source.video; t != nil {
 		s.run.video = t
@@ -230,16 +266,36 @@ func (s *Stream) publish(u unit, discontinuity bool) {
 	if u.key {
 		f.Payload = s.run.announce(u.track, u.payload)
 	}
+	elapsed := u.at.Sub(s.run.start)
 	if u.track.Kind() == frame.Video {
-		f.PTS, f.DTS = s.line.picture(u.pts, u.dts)
+		f.PTS, f.DTS = s.line.picture(u.pts, u.dts, elapsed)
 	} else {
-		f.PTS = s.line.sound(u.track, u.payload, u.pts)
-		f.DTS = f.PTS
+		f.PTS = s.line.sound(u.track, u.payload, u.pts, elapsed)
+		f.DTS, s.lastSound = f.PTS, u.payload
 	}
 	f.Epoch = s.line.epoch
 	f.Wall = s.run.start.Add(f.PTS)
 	s.meter.frame(f, u.at)
-	s.run.append(f)
+	s.run.append(f, elapsed)
+	if f.IsVideo() {
+		s.survey(f, u.at)
+	}
+}
+
+// survey looks at a picture for what a later hold can show, and for how long no
+// key frame came.
+func (s *Stream) survey(f *frame.Frame, now time.Time) {
+	if f.Key {
+		s.intra, s.starving = nil, false
+		return
+	}
+	if codec.Promotable(f.Track.Codec, f.Payload) {
+		s.intra = f
+	}
+	if !s.starving && (f.DTS-s.meter.keyAt > starvedAfter || !s.run.joinable()) {
+		s.starving = true
+		s.emit(EventStarving, noticeStarving, now)
+	}
 }
 
 // disconnect removes a publisher; the stream is interrupted if it was the source.
@@ -254,7 +310,7 @@ func (s *Stream) disconnect(p *Publisher) {
 	}
 }
 
-// interrupt begins the resume window.
+// interrupt begins the resume window; the watchdog begins the hold.
 func (s *Stream) interrupt(reason string, now time.Time) {
 	s.source = nil
 	if s.state != StateLive {
@@ -310,5 +366,6 @@ func (s *Stream) stopRun() {
 		s.run.end()
 		s.endRun()
 		s.begun = make(chan struct{})
+		s.hold = nil
 	}
 }

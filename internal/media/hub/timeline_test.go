@@ -12,10 +12,11 @@ func TestTimelineJumps(t *testing.T) {
 		var l timeline
 		const start = 2 * time.Hour
 		step := 40 * time.Millisecond
-		l.begin(start, 0)
+		l.begin(start, start, 0)
 		lastV, lastA := time.Duration(-1), time.Duration(-1)
 		for i := range 200 {
-			raw := start + time.Duration(i)*step
+			now := time.Duration(i) * step
+			raw := start + now
 			if i >= 100 {
 				raw += jump
 			}
@@ -23,8 +24,8 @@ func TestTimelineJumps(t *testing.T) {
 			if i >= 103 { // sound jumps a little later
 				rawA += jump
 			}
-			_, v := l.picture(raw, raw)
-			a := l.sound(audioTrack, nil, rawA)
+			_, v := l.picture(raw, raw, now)
+			a := l.sound(audioTrack, nil, rawA, now)
 			if v <= lastV || a <= lastA {
 				t.Fatalf("jump %v: frame %d goes back", jump, i)
 			}
@@ -43,10 +44,10 @@ func TestTimelineJumps(t *testing.T) {
 // 1024 samples apart.
 func TestSoundIsCountedInSamples(t *testing.T) {
 	var l timeline
-	l.begin(0, 0)
+	l.begin(0, 0, 0)
 	for i := range 100_000 {
 		exact := time.Duration(i) * 1024 * time.Second / 44100
-		got := l.sound(audioTrack, nil, exact.Round(time.Millisecond))
+		got := l.sound(audioTrack, nil, exact.Round(time.Millisecond), exact)
 		samples := (int64(got)*44100 + int64(time.Second)/2) / int64(time.Second)
 		if samples != int64(i)*1024 {
 			t.Fatalf("frame %d at sample %d, want %d", i, samples, i*1024)
@@ -54,7 +55,7 @@ func TestSoundIsCountedInSamples(t *testing.T) {
 	}
 	// A gap of 200 ms is kept.
 	at := l.audio.last
-	if got := l.sound(audioTrack, nil, l.audio.raw+223*time.Millisecond); got-at < 200*time.Millisecond {
+	if got := l.sound(audioTrack, nil, l.audio.raw+223*time.Millisecond, l.audio.came+223*time.Millisecond); got-at < 200*time.Millisecond {
 		t.Errorf("a gap of 223 ms became %v", got-at)
 	}
 }
@@ -63,9 +64,9 @@ func TestSoundIsCountedInSamples(t *testing.T) {
 // composition offset.
 func TestEqualTimes(t *testing.T) {
 	var l timeline
-	l.begin(time.Second, 0)
-	_, first := l.picture(time.Second, time.Second)
-	pts, dts := l.picture(time.Second+80*time.Millisecond, time.Second)
+	l.begin(time.Second, time.Second, 0)
+	_, first := l.picture(time.Second, time.Second, 0)
+	pts, dts := l.picture(time.Second+80*time.Millisecond, time.Second, 0)
 	if dts != first+tick || pts != dts+80*time.Millisecond {
 		t.Errorf("pts %v dts %v after %v", pts, dts, first)
 	}
@@ -84,14 +85,14 @@ func TestEpochs(t *testing.T) {
 		{"at once", 1100 * time.Millisecond, 1100 * time.Millisecond, false},
 	} {
 		var l timeline
-		l.begin(0, 0)
+		l.begin(0, 0, 0)
 		for at := time.Duration(0); at <= time.Second; at += 33 * time.Millisecond {
-			l.picture(at, at)
+			l.picture(at, at, at)
 		}
-		l.picture(time.Second, time.Second)
+		l.picture(time.Second, time.Second, time.Second)
 		l.video.step = 33 * time.Millisecond
-		hole := l.begin(99*time.Hour, test.elapsed)
-		_, got := l.picture(99*time.Hour, 99*time.Hour)
+		hole := l.begin(99*time.Hour, 99*time.Hour, test.elapsed)
+		_, got := l.picture(99*time.Hour, 99*time.Hour, test.elapsed)
 		if got != test.want || hole != test.hole {
 			t.Errorf("%s: at %v, hole %v; want %v, %v", test.name, got, hole, test.want, test.hole)
 		}
@@ -102,11 +103,11 @@ func TestEpochs(t *testing.T) {
 // the timeline ahead of the wall clock by as much as it had stalled.
 func TestStallBeforeEpoch(t *testing.T) {
 	var l timeline
-	l.begin(0, 0)
-	l.picture(0, 0)
-	l.picture(4*time.Second, 4*time.Second)
-	l.begin(0, 4200*time.Millisecond)
-	if _, at := l.picture(0, 0); at > 4600*time.Millisecond {
+	l.begin(0, 0, 0)
+	l.picture(0, 0, 0)
+	l.picture(4*time.Second, 4*time.Second, 4*time.Second)
+	l.begin(0, 0, 4200*time.Millisecond)
+	if _, at := l.picture(0, 0, 4200*time.Millisecond); at > 4600*time.Millisecond {
 		t.Errorf("goes on at %v, want near 4.2 s", at)
 	}
 }

@@ -55,6 +55,9 @@ func (s *Stream) expire(now time.Time) time.Duration {
 	if s.state == StateInterrupted && due(s.lostAt.Add(s.spec.ResumeWindow)) {
 		s.windowOver(now)
 	}
+	if s.state == StateInterrupted {
+		due(s.run.start.Add(s.fill(now.Sub(s.run.start))))
+	}
 	return next
 }
 
