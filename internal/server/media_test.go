@@ -56,7 +56,7 @@ func TestMediaEvents(t *testing.T) {
 	if e := next(); e.Type != events.StreamTakeover || e.Wearer != "a@b.c" || e.Stream != "managed" {
 		t.Errorf("a newer publisher is told as %+v", e)
 	}
-	for kind := hub.EventLive; kind <= hub.EventEnded; kind++ {
+	for kind := hub.EventLive; kind <= hub.EventStarving; kind++ {
 		standing.tell(hub.Event{Kind: kind, Stream: h.Stream("standing")})
 		if e := next(); !slices.Contains(events.Types(), e.Type) || e.Stream != "standing" || e.Kind != "standing" {
 			t.Errorf("%s of a standing stream is told as %+v", kind, e)

@@ -221,12 +221,13 @@ func TestBlockingReload(t *testing.T) {
 	})
 	live(t, "nothing comes", func(t *testing.T, r *rig, s string, video *cmaf.Rendition) {
 		begun := time.Now()
+		hint := media(t, r.get("video.m3u8").Body.String()).PreloadHint.URI
+		part := r.start(t.Context(), s+hint)
 		w := r.get(s + reload(video, 1))
 		if d := time.Since(begun); d != 3*time.Second || w.Code != 200 || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("after %v: %d %v", d, w.Code, w.Header())
 		}
-		hint := media(t, r.get("video.m3u8").Body.String()).PreloadHint.URI
-		if w := r.get(s + hint); w.Code != 503 || w.Header().Get("Cache-Control") != "no-store" {
+		if w := <-part; w.Code != 503 || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("a part that does not come: %d", w.Code)
 		}
 	})

@@ -95,7 +95,8 @@ func TestPlaylists(t *testing.T) {
 	})
 }
 
-// A run with new parameters and an interruption, trimmed to its window.
+// A run with new parameters and an interruption, trimmed to its window. While the
+// publisher is away the playlist grows, and its return is no discontinuity.
 func TestPlaylistOfAnEventfulRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -108,7 +109,7 @@ func TestPlaylistOfAnEventfulRun(t *testing.T) {
 		r.pub.Close()
 		time.Sleep(10 * time.Second)
 		away := media(t, r.get("video.m3u8").Body.String())
-		if away.MediaSequence != before.MediaSequence || len(away.Segments) < len(before.Segments) {
+		if away.MediaSequence != before.MediaSequence || len(away.Segments) < len(before.Segments)+4 {
 			t.Errorf("while the publisher is away: %d segments from %d", len(away.Segments), away.MediaSequence)
 		}
 		r.publish()
@@ -118,6 +119,11 @@ func TestPlaylistOfAnEventfulRun(t *testing.T) {
 		synctest.Wait()
 		golden(t, "eventful.video.m3u8", r.get("video.m3u8").Body.String())
 		golden(t, "eventful.audio.m3u8", r.get("audio.m3u8").Body.String())
+		for _, name := range []string{"video.m3u8", "audio.m3u8"} {
+			if n := strings.Count(r.get(name).Body.String(), "#EXT-X-DISCONTINUITY\n"); n != 1 {
+				t.Errorf("%s: %d discontinuities, want that of the new parameters alone", name, n)
+			}
+		}
 
 		last := away.MediaSequence
 		for range 75 {
@@ -129,7 +135,7 @@ func TestPlaylistOfAnEventfulRun(t *testing.T) {
 			last = v.MediaSequence
 		}
 		body := r.get("video.m3u8").Body.String()
-		if m := media(t, body); m.DiscontinuitySequence == nil || *m.DiscontinuitySequence != 2 || strings.Contains(body, "#EXT-X-DISCONTINUITY\n") {
+		if m := media(t, body); m.DiscontinuitySequence == nil || *m.DiscontinuitySequence != 1 || strings.Contains(body, "#EXT-X-DISCONTINUITY\n") {
 			t.Errorf("discontinuities that left the window are not counted:\n%.400s", body)
 		}
 	})
