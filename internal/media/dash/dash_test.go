@@ -18,6 +18,7 @@ import (
 	"glimpse/internal/glasses/clip"
 	"glimpse/internal/glasses/source"
 	"glimpse/internal/media/cmaf"
+	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
@@ -32,7 +33,7 @@ type world struct {
 	serve  http.Handler
 	feed   func(seconds int)
 	pace   func(*frame.Frame) // waits before the next frame is fed
-	resume func()
+	resume func(other ...*frame.Track) // by a new publisher, with other parameters of a kind
 }
 
 func newWorld(t *testing.T) *world {
@@ -94,7 +95,15 @@ func newWorld(t *testing.T) *world {
 			w.pace(f)
 		}
 	}
-	w.resume = func() { p.Close(); connect() }
+	w.resume = func(other ...*frame.Track) {
+		p.Close()
+		connect()
+		for _, track := range other {
+			if err := p.SetTrack(track); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	t.Cleanup(func() {
 		p.Close()
 		w.hub.Close()
@@ -209,16 +218,48 @@ func TestMPDPlays(t *testing.T) {
 	}
 }
 
-// After a hole both tracks go on in a new period that begins where its first
-// segment does.
-func TestNewPeriodAfterAHole(t *testing.T) {
+// A publisher that comes back finds its period still going on: the hold has
+// filled it.
+func TestSamePeriodAfterAHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
+		w.feed(5)
+		time.Sleep(3 * time.Second) // nobody publishes
+		w.resume()
+		start = start.Add(3 * time.Second)
+		w.feed(5)
+		synctest.Wait()
+		_, d := w.get(t)
+		if len(d.Periods) != 1 {
+			t.Fatalf("%+v", d)
+		}
+		for _, set := range d.Periods[0].Sets {
+			s := set.Rep.Template.Timeline.S
+			for i := 1; i < len(s); i++ {
+				if s[i-1].T+s[i-1].D != s[i].T {
+					t.Errorf("%s: segment %d begins at %d, the one before ends at %d", set.Kind, i, s[i].T, s[i-1].T+s[i-1].D)
+				}
+			}
+		}
+	})
+}
+
+// With new parameters both tracks go on in a new period that begins where its
+// first segment does.
+func TestNewPeriod(t *testing.T) {
+	mono, err := codec.NewAAC([]byte{0x11, 0x88})
+	if err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		start := time.Now()
 		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
 		w.feed(7)
 		time.Sleep(3 * time.Second) // nobody publishes
-		w.resume()
+		w.resume(&frame.Track{Codec: mono})
 		start = start.Add(3 * time.Second)
 		w.feed(9)
 		synctest.Wait()
