@@ -283,6 +283,16 @@ func (c *cloud) newStream() stream {
 	return s
 }
 
+// wantStatus waits until the API says so of a stream.
+func (c *cloud) wantStatus(id, want string) {
+	c.t.Helper()
+	eventually(c.t, "the stream is "+want, func() bool {
+		var now stream
+		c.api("GET", "/api/v1/streams/"+id, nil, &now)
+		return now.Status == want
+	})
+}
+
 // get fetches a URL without credentials.
 func get(t *testing.T, url string) (int, http.Header, []byte) {
 	t.Helper()

@@ -95,7 +95,7 @@ func TestDashPlayer(t *testing.T) {
 }
 
 // dash.js that is there from the stream's first second plays at once, with
-// B-frames, and goes on by itself after the publisher was away.
+// B-frames, and goes on while the publisher is away and after.
 func TestDashPlayerRecovers(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t, "")
@@ -118,9 +118,15 @@ func TestDashPlayerRecovers(t *testing.T) {
 	waitFor("seen.first > 0")
 	b.wantPlaying("dash")
 	first.stop()
-	waitFor("seen.stalls > 0")
+	c.wantStatus(s.ID, "interrupted")
+	waitFor("(window.left ??= video.currentTime) + 4 < video.currentTime") // on held pictures
 	publish(t, s.Ingest["rtmp"], reordered...)
-	waitFor("video.buffered.length > 1 && video.currentTime > video.buffered.start(1)") // past the hole
+	c.wantStatus(s.ID, "live")
+	waitFor("(window.back ??= video.currentTime) + 4 < video.currentTime") // and past them
 	b.wantPlaying("dash")
+	var holes int
+	if b.do(&holes, "eval", "dash", "video.buffered.length"); holes != 1 {
+		t.Errorf("%d stretches are buffered, want one without a hole", holes)
+	}
 	b.wantNoFaults("dash")
 }

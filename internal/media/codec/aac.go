@@ -61,7 +61,16 @@ func (c *AAC) Name() string { return "AAC" }
 func (c *AAC) MIME() string { return fmt.Sprintf("mp4a.40.%d", c.object) }
 
 // Equal reports whether both have the same configuration.
-func (c *AAC) Equal(o *AAC) bool { return bytes.Equal(c.Config, o.Config) }
+func (c *AAC) Equal(o *AAC) bool { return bytes.Equal(plainConfig(c.Config), plainConfig(o.Config)) }
+
+// plainConfig leaves out an extension that only says that there is none (ISO/IEC
+// 14496-3 §1.6.2.1: sync extension, SBR, not present): some muxers write it.
+func plainConfig(config []byte) []byte {
+	if len(config) == 5 && config[2] == 0x56 && config[3] == 0xe5 && config[4]&0x80 == 0 {
+		return config[:2]
+	}
+	return config
+}
 
 // ChannelCount is 1 to 8.
 func (c *AAC) ChannelCount() int { return c.Channels }

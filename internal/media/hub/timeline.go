@@ -19,6 +19,10 @@ const (
 	maxBack  = time.Second
 	maxAhead = time.Second
 
+	// maxApart: sound that begins further from the picture than this is not on
+	// the picture's clock.
+	maxApart = 10 * time.Second
+
 	// holeMin: a shorter gap is covered by showing the last picture longer.
 	holeMin = 500 * time.Millisecond
 )
@@ -142,8 +146,11 @@ func (t *timeline) slew(d time.Duration) {
 // sound maps a sound frame's source time.
 func (t *timeline) sound(track *frame.Track, payload []byte, pts, elapsed time.Duration) time.Duration {
 	c := &t.audio
-	if c.jumped(pts, elapsed) {
+	switch {
+	case c.jumped(pts, elapsed):
 		t.rebase(c, pts)
+	case !c.seen && (pts+c.offset-t.video.last).Abs() > maxApart:
+		c.offset = max(t.video.last, c.end()) - pts
 	}
 	rate, n := samplesOf(track, payload)
 	if c.seen {

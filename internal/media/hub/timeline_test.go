@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -109,5 +110,110 @@ func TestStallBeforeEpoch(t *testing.T) {
 	l.begin(0, 0, 4200*time.Millisecond)
 	if _, at := l.picture(0, 0, 4200*time.Millisecond); at > 4600*time.Millisecond {
 		t.Errorf("goes on at %v, want near 4.2 s", at)
+	}
+}
+
+// MEDIA T2: a source clock that runs too fast or too slow is slewed by at most
+// one in a thousand, both tracks alike; one that is right is left alone, however
+// unsteady the network.
+func TestDrift(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		ppm   int64
+		moved bool
+	}{{"fast", 400, true}, {"slow", -400, true}, {"exact", 0, false}, {"nearly exact", 10, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			var l timeline
+			l.begin(0, 0, 0)
+			const step = 40 * time.Millisecond
+			rng := rand.New(rand.NewPCG(1, 2))
+			var last, lastRaw, apart time.Duration
+			for i := range 3600 * 25 { // an hour
+				raw := time.Duration(i) * step
+				exact := raw - raw*time.Duration(test.ppm)/1_000_000
+				elapsed := exact + time.Duration(rng.IntN(200))*time.Millisecond
+				_, at := l.picture(raw, raw, elapsed)
+				sound := l.sound(audioTrack, nil, raw, elapsed)
+				if i > 0 {
+					if off := (at - last - (raw - lastRaw)).Abs(); off > step/slewRate+time.Microsecond {
+						t.Fatalf("picture %d is moved by %v", i, off)
+					}
+				}
+				if (at - sound).Abs() > maxAudioDrift+30*time.Millisecond {
+					t.Fatalf("picture %d: sound is %v apart", i, at-sound)
+				}
+				apart = max(apart, (at - exact).Abs())
+				last, lastRaw = at, raw
+			}
+			if apart > 150*time.Millisecond {
+				t.Errorf("the timeline goes up to %v away from the wall clock", apart)
+			}
+			if moved := l.offset != 0; moved != test.moved {
+				t.Errorf("moved by %v", l.offset)
+			}
+		})
+	}
+}
+
+// FAULTS F4: a clock that steps ahead of the time that passed has jumped, by
+// little or much; a pause in which that time passed has not.
+func TestSmallJumpsAndPauses(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		ahead, passed time.Duration
+		want          time.Duration
+	}{
+		{"5 s at once", 5 * time.Second, 40 * time.Millisecond, 40 * time.Millisecond},
+		{"a pause of 5 s", 5 * time.Second, 5 * time.Second, 5 * time.Second},
+		{"a backlog after a stall", 40 * time.Millisecond, 5 * time.Second, 40 * time.Millisecond},
+		{"500 ms at once", 500 * time.Millisecond, 40 * time.Millisecond, 500 * time.Millisecond},
+		{"back by 5 s", -5 * time.Second, 40 * time.Millisecond, 40 * time.Millisecond},
+		{"back by 500 ms", -500 * time.Millisecond, 40 * time.Millisecond, tick},
+	} {
+		var l timeline
+		l.begin(time.Hour, time.Hour, 0)
+		var last time.Duration
+		for at := time.Duration(0); at <= time.Second; at += 40 * time.Millisecond {
+			_, last = l.picture(time.Hour+at, time.Hour+at, at)
+		}
+		at := time.Hour + time.Second + test.ahead
+		if _, got := l.picture(at, at, time.Second+test.passed); got-last != test.want {
+			t.Errorf("%s: a step of %v, want %v", test.name, got-last, test.want)
+		}
+	}
+}
+
+// Whatever times a source sends, pictures and sound rise and stay near each
+// other's places.
+func TestAnySourceTimes(t *testing.T) {
+	for seed := range uint64(32) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		var l timeline
+		var elapsed, raw, soundRaw time.Duration
+		lastV, lastA := time.Duration(-1), -time.Hour // sound may begin before the picture
+		for i := range 4000 {
+			elapsed += time.Duration(rng.IntN(50)) * time.Millisecond
+			raw += time.Duration(rng.IntN(60)-5) * time.Millisecond
+			soundRaw += time.Duration(rng.IntN(60)-5) * time.Millisecond
+			if rng.IntN(100) == 0 {
+				raw += time.Duration(rng.Int64N(int64(4*time.Hour)) - int64(2*time.Hour))
+			}
+			if rng.IntN(100) == 0 {
+				soundRaw = raw
+			}
+			cts := time.Duration(rng.IntN(400)-100) * time.Millisecond
+			if i == 0 || rng.IntN(500) == 0 {
+				l.begin(raw+cts, raw, elapsed)
+			}
+			_, v := l.picture(raw+cts, raw, elapsed)
+			a := l.sound(audioTrack, nil, soundRaw, elapsed)
+			if v <= lastV || a <= lastA {
+				t.Fatalf("seed %d, frame %d: %v after %v, sound %v after %v", seed, i, v, lastV, a, lastA)
+			}
+			if v-lastV > 2*time.Second+50*time.Millisecond {
+				t.Fatalf("seed %d, frame %d: a step of %v", seed, i, v-lastV)
+			}
+			lastV, lastA = v, a
+		}
 	}
 }
