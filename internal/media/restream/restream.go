@@ -1,0 +1,178 @@
+package restream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
+)
+
+// MaxOutputs bounds the destinations of one stream (WIRE b.3).
+const MaxOutputs = 10
+
+// The refusals of a Supervisor; test with errors.Is.
+var (
+	ErrFull      = errors.New("too many restream destinations: at most 10")
+	ErrDuplicate = errors.New("the stream is sent to this destination already")
+	ErrUnknown   = errors.New("no such restream destination")
+	ErrClosed    = errors.New("the stream has ended")
+)
+
+// Pusher is an open connection to a destination, as rtmp.Client and srt.Client
+// are. WriteFrame is called by one goroutine; Close ends within a second and makes
+// a WriteFrame in progress return.
+type Pusher interface {
+	WriteFrame(f *frame.Frame) error
+	Done() <-chan struct{}
+	Close() error
+}
+
+// Dial connects to an address and asks to publish the tracks there. Its errors
+// must not show the address.
+type Dial func(ctx context.Context, address string, tracks []*frame.Track) (Pusher, error)
+
+// Destination is where a stream is sent.
+type Destination struct {
+	ID   string // chosen by the caller, unique in the stream
+	Name string // for people, may be empty
+	URL  string // secret
+}
+
+// State of an output.
+type State string
+
+// The states of an output. Failed is final: the address cannot be used.
+const (
+	Idle       State = "idle"       // the stream is not live
+	Connecting State = "connecting" // first attempt of a run
+	Active     State = "active"     // the destination takes the stream
+	Retrying   State = "retrying"   // waits for the next attempt, or makes it
+	Failed     State = "error"
+	Stopped    State = "stopped" // paused
+)
+
+// Status of an output.
+type Status struct {
+	ID, Name string
+	URL      string // redacted
+	State    State
+	Error    string    // why it is Failed or Retrying; empty otherwise
+	Since    time.Time // of State
+	Attempts int       // since it was last Active
+	Sent     uint64    // frames
+	Dropped  uint64    // frames lost by being slow
+}
+
+// Config of a Supervisor. Dial is needed.
+type Config struct {
+	Dial   Dial
+	Notify func(Status)   // told of every change of State or Error, in order per output; nil: nobody
+	Random func() float64 // in [0, 1), for the jitter; nil: math/rand
+	Log    *slog.Logger   // nil: none
+}
+
+// Supervisor sends one stream to its destinations until it is closed. Its methods
+// may be called from anywhere, except from Notify.
+type Supervisor struct {
+	stream *hub.Stream
+	cfg    Config
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	outputs []*output // in the order in which they were added
+}
+
+// New returns a supervisor without destinations. Close it.
+func New(stream *hub.Stream, cfg Config) *Supervisor {
+	if cfg.Random == nil {
+		cfg.Random = rand.Float64
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Notify == nil {
+		cfg.Notify = func(Status) {}
+	}
+	s := &Supervisor{stream: stream, cfg: cfg}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Add sends the stream to one more destination. Errors: ErrAddress, ErrDuplicate
+// (of the id or the address), ErrFull, ErrClosed.
+func (s *Supervisor) Add(d Destination) error {
+	if err := CheckAddress(d.URL); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	if slices.ContainsFunc(s.outputs, func(o *output) bool { return o.to.ID == d.ID || o.to.URL == d.URL }) {
+		return ErrDuplicate
+	}
+	if len(s.outputs) >= MaxOutputs {
+		return ErrFull
+	}
+	o := newOutput(s, d)
+	s.outputs = append(s.outputs, o)
+	s.wg.Go(o.run)
+	return nil
+}
+
+// Remove ends the output with this id and waits for it, at most a second.
+func (s *Supervisor) Remove(id string) error {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.outputs, func(o *output) bool { return o.to.ID == id })
+	if i < 0 {
+		s.mu.Unlock()
+		return ErrUnknown
+	}
+	o := s.outputs[i]
+	s.outputs = slices.Delete(s.outputs, i, i+1)
+	s.mu.Unlock()
+	o.cancel()
+	<-o.done
+	return nil
+}
+
+// Pause stops sending to a destination, or begins again.
+func (s *Supervisor) Pause(id string, paused bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outputs {
+		if o.to.ID == id {
+			o.pause(paused)
+			return nil
+		}
+	}
+	return ErrUnknown
+}
+
+// Status of every output, in the order in which they were added.
+func (s *Supervisor) Status() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Status, 0, len(s.outputs))
+	for _, o := range s.outputs {
+		list = append(list, o.status())
+	}
+	return list
+}
+
+// Close ends every output and waits for them, at most a second. Idempotent.
+func (s *Supervisor) Close() {
+	s.mu.Lock()
+	s.cancel()
+	s.mu.Unlock()
+	s.wg.Wait()
+}
