@@ -19,6 +19,7 @@ type managedStreams struct {
 	hub       *hub.Hub
 	packs     *cmaf.Packager
 	endpoints func(base string) api.Endpoints
+	restreams restreams
 	events    *events.Log
 	ctx       context.Context // ends when the server drains
 	cancel    context.CancelFunc
@@ -50,6 +51,11 @@ func (m *managedStreams) Open(spec session.IngestSpec) (session.Ingest, error) {
 		return nil, err
 	}
 	in.stream = s
+	in.outputs = m.restreams.supervise(s, in.outputNews)
+	m.wg.Go(func() { // however it ends
+		<-s.Done()
+		in.outputs.supervisor.Close()
+	})
 	m.wg.Go(in.countViewers)
 	return in, nil
 }
@@ -61,6 +67,8 @@ type ingest struct {
 	stream *hub.Stream
 	closed sync.Once
 
+	outputs *outputs
+
 	mu   sync.Mutex // orders what the session is told
 	news int        // changes so far: an announcement that another overtook is void
 }
@@ -68,6 +76,20 @@ type ingest struct {
 // Close ends the stream, without waiting for it.
 func (i *ingest) Close(reason string) {
 	i.closed.Do(func() { i.m.wg.Go(func() { i.stream.Close(reason) }) })
+}
+
+// outputNews tells the session how a destination does, under the rules of event.
+func (i *ingest) outputNews(e session.OutputEvent) {
+	if i.m.ctx.Err() == nil {
+		i.spec.NotifyOutput(e)
+	}
+}
+
+// SetOutputs sends the stream on to these destinations.
+func (i *ingest) SetOutputs(list []protocol.Destination) {
+	if err := i.outputs.set(list); err != nil { // the camera has checked them
+		i.m.restreams.log.Error("a restream destination cannot be had", "stream", i.spec.StreamID, "error", err)
+	}
 }
 
 // event translates the hub's events, which come in order. While the server goes

@@ -156,7 +156,8 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints, events: c.events}
+	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints, events: c.events,
+		restreams: restreams{allowPrivate: s.cfg.Outbound.AllowPrivate, log: s.log}}
 	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
 	records, err := store.Open[session.Record](ctx, c.store, "sessions")
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"glimpse/internal/control/store"
+	"glimpse/internal/outbound"
 	"glimpse/protocol"
 )
 
@@ -137,20 +137,6 @@ func TestKeysAreStoredHashed(t *testing.T) {
 	}
 }
 
-func TestPublic(t *testing.T) {
-	for addr, want := range map[string]bool{
-		"8.8.8.8": true, "2606:4700::1111": true, "::ffff:8.8.8.8": true,
-		"127.0.0.1": false, "127.9.9.9": false, "::1": false, "0.0.0.0": false, "::": false, "10.1.2.3": false, "172.16.0.1": false,
-		"172.32.0.1": true, "192.168.0.1": false, "169.254.169.254": false, "fe80::1%eth0": false, "fd00::1": false, "100.64.0.1": false,
-		"224.0.0.1": false, "255.255.255.255": false, "240.0.0.1": false, "::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false,
-		"64:ff9b::7f00:1": false, "2002:7f00:1::": false, "::127.0.0.1": false, "198.18.0.1": false, "192.0.2.1": false,
-	} {
-		if got := public(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("public(%s) = %v", addr, got)
-		}
-	}
-}
-
 // appServer answers webhooks with handler and returns its app.
 func appServer(t *testing.T, fromConfig bool, handler http.HandlerFunc) App {
 	t.Helper()
@@ -240,8 +226,8 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	byName.URL = strings.Replace(private.URL, "127.0.0.1", "localhost", 1)
 	for name, app := range map[string]App{"address": private, "name that resolves to it": byName} {
 		err := NewWebhooks(false).Start(t.Context(), app, protocol.SessionRequest{})
-		if !errors.Is(err, ErrPrivateAddress) || errors.Is(err, ErrUnreachable) {
-			t.Errorf("%s: %v, want ErrPrivateAddress", name, err)
+		if !errors.Is(err, outbound.ErrPrivate) || errors.Is(err, ErrUnreachable) {
+			t.Errorf("%s: %v, want outbound.ErrPrivate", name, err)
 		}
 	}
 	if called != 0 {

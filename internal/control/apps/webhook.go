@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"glimpse/internal/outbound"
 	"glimpse/protocol"
 )
 
@@ -61,7 +62,7 @@ func NewWebhooks(allowPrivate bool) *Webhooks {
 	w := &Webhooks{trusted: newClient(&net.Dialer{})}
 	w.guarded = w.trusted
 	if !allowPrivate {
-		w.guarded = newClient(&net.Dialer{Control: refusePrivate})
+		w.guarded = newClient(outbound.Dialer(false))
 	}
 	return w
 }
@@ -82,7 +83,7 @@ func newClient(dialer *net.Dialer) http.Client {
 }
 
 // Start asks the app server to connect for a session. nil means that it
-// answered 2xx; otherwise the error wraps ErrUnreachable, ErrPrivateAddress, a
+// answered 2xx; otherwise the error wraps ErrUnreachable, outbound.ErrPrivate, a
 // *WebhookError, or the context's end.
 func (w *Webhooks) Start(ctx context.Context, app App, req protocol.SessionRequest) error {
 	return w.post(ctx, app, req.Type, req)
@@ -113,7 +114,7 @@ func (w *Webhooks) post(ctx context.Context, app App, kind string, message any) 
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		if !connected.Load() && ctx.Err() == nil && !errors.Is(err, ErrPrivateAddress) {
+		if !connected.Load() && ctx.Err() == nil && !errors.Is(err, outbound.ErrPrivate) {
 			err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 		return fmt.Errorf("webhook %s: %w", kind, err)

@@ -53,6 +53,14 @@ type OpenIngest struct {
 	App string // who began it
 }
 
+// SetOutputs makes the destinations to which a managed stream is sent on exactly
+// these: it comes after OpenIngest, and after every change. After a restart it
+// comes with the first event.
+type SetOutputs struct {
+	StreamID     string
+	Destinations []protocol.Destination // secret
+}
+
 // CloseIngest ends the ingest and playback of a managed stream for good.
 type CloseIngest struct {
 	StreamID string
@@ -90,6 +98,7 @@ const (
 func (TellDirect) effect()   {}
 func (TellManaged) effect()  {}
 func (StartGlasses) effect() {}
+func (SetOutputs) effect()   {}
 func (StopGlasses) effect()  {}
 func (KeepAlive) effect()    {}
 func (OpenIngest) effect()   {}

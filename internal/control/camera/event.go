@@ -137,6 +137,16 @@ type Viewers struct {
 	N        int
 }
 
+// OutputSaid says how a destination of SetOutputs does, at each change. Status is
+// protocol.StatusActive, StatusError or StatusStopped (not sent to now, or not
+// yet); Error is its reason and must show no key.
+type OutputSaid struct {
+	StreamID string
+	URL      string // as in SetOutputs
+	Status   string
+	Error    string
+}
+
 // OperatorEnded ends the stream for all (DELETE in the API).
 type OperatorEnded struct{ StreamID string }
 
@@ -160,6 +170,7 @@ func (MediaLive) event()      {}
 func (MediaLost) event()      {}
 func (IngestFailed) event()   {}
 func (Viewers) event()        {}
+func (OutputSaid) event()     {}
 func (OperatorEnded) event()  {}
 func (SessionEnded) event()   {}
 func (Tick) event()           {}

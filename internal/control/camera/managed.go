@@ -2,17 +2,12 @@ package camera
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 
 	"glimpse/protocol"
 )
-
-// maxDestinations of restreams in one request, as in the real cloud (WIRE b.3).
-const maxDestinations = 10
-
-// textNoRestream is why a restream destination has no output.
-const textNoRestream = "NOT_AVAILABLE: this server does not restream"
 
 // startManaged checks in the order of WIRE d.1 and begins the managed stream or
 // joins it. Whoever already holds it goes on with it, so the state of the device
@@ -26,7 +21,7 @@ func (m *machine) startManaged(e StartManaged) {
 		code, text = m.checkDevice()
 	}
 	if code == "" {
-		code, text = checkDestinations(e.Destinations)
+		code, text = checkDestinations(e.Destinations, m.others(e.App))
 	}
 	if code == "" && m.Stream != nil && m.Stream.Kind == Direct {
 		code, text = protocol.CodeCameraBusy, protocol.TextBusyDirect+" ("+m.Stream.Holds[0].App+", direct stream)"
@@ -77,7 +72,7 @@ func (m *machine) join(h *Hold, e StartManaged) {
 // message. An app that has asked to stop hears no more of it.
 func (m *machine) tellManaged(h *Hold, notes ...string) {
 	st := m.Stream
-	s := protocol.ManagedStatus{StreamID: st.ID, Outputs: outputs(h.Destinations)}
+	s := protocol.ManagedStatus{StreamID: st.ID, Outputs: st.outputs(h.Destinations)}
 	switch {
 	case st.Flowing:
 		s.Status, s.Message = protocol.StatusActive, protocol.TextLive
@@ -96,27 +91,6 @@ func (m *machine) tellManaged(h *Hold, notes ...string) {
 		}
 	}
 	m.tell(h.App, TellManaged{App: h.App, PlaybackID: st.PlaybackID, Status: s})
-}
-
-// outputs lists an app's restream destinations with their state.
-func outputs(ds []protocol.Destination) []protocol.Output {
-	var out []protocol.Output
-	for _, d := range ds {
-		out = append(out, protocol.Output{URL: d.URL, Name: d.Name, Status: protocol.StatusError, Error: textNoRestream})
-	}
-	return out
-}
-
-func checkDestinations(ds []protocol.Destination) (protocol.Code, string) {
-	if len(ds) > maxDestinations {
-		return protocol.CodeMaxOutputs, "Too many restream destinations: at most 10"
-	}
-	for _, d := range ds {
-		if code, text := checkURL(d.URL, "restream destination", "rtmp", "rtmps", "srt"); code != "" {
-			return code, text
-		}
-	}
-	return "", ""
 }
 
 // refusedWishes says what a joiner asked for that the running stream does not do.
@@ -175,8 +149,14 @@ func (m *machine) viewers(e Viewers) {
 		return
 	}
 	m.Stream.Viewers = max(e.N, 0)
+	m.watched()
+}
+
+// watched notes since when nobody watches; a restream destination does.
+func (m *machine) watched() {
+	sent := slices.ContainsFunc(m.Stream.Sending, func(s Sending) bool { return s.Status == protocol.StatusActive })
 	switch {
-	case m.Stream.Viewers > 0:
+	case sent || m.Stream.Viewers > 0:
 		m.Stream.Unwatched = time.Time{}
 	case m.Stream.Unwatched.IsZero():
 		m.Stream.Unwatched = m.now

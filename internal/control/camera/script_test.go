@@ -203,6 +203,8 @@ func (p *player) event(line string, w []string) Event {
 	case w[0] == "viewers":
 		n, _ := strconv.Atoi(w[1])
 		return Viewers{StreamID: id, N: n}
+	case w[0] == "output":
+		return OutputSaid{StreamID: id, URL: w[1], Status: w[2], Error: rest(3)}
 	case w[0] == "operator":
 		return OperatorEnded{StreamID: id}
 	case w[0] == "session":
@@ -375,6 +377,12 @@ func (p *player) show(e Effect) string {
 		return fmt.Sprintf("glasses: keep-alive %s %s", e.StreamID, e.AckID)
 	case OpenIngest:
 		return fmt.Sprintf("ingest: open %s %s %s for %s", e.IDs.StreamID, e.IDs.IngestKey, e.IDs.PlaybackID, e.App)
+	case SetOutputs:
+		out := "ingest: send on " + e.StreamID + " to"
+		for _, d := range e.Destinations {
+			out += " " + d.URL
+		}
+		return out
 	case CloseIngest:
 		return "ingest: close " + e.StreamID
 	case Note:

@@ -93,7 +93,7 @@ type Stream struct {
 	Limit      time.Duration `json:"limit,omitempty"`    // durationLimit; 0 for none
 	FirstLive  time.Time     `json:"firstLive,omitzero"` // Limit counts from here
 	Viewers    int           `json:"-"`                  // managed: players now
-	Unwatched  time.Time     `json:"-"`                  // managed: since when there is none; zero while there is one
+	Unwatched  time.Time     `json:"-"`                  // managed: since when there is none and no restream; zero while there is one
 
 	// Flowing says that media arrives (managed) or that the glasses said so (direct).
 	Flowing bool          `json:"-"`
@@ -102,8 +102,9 @@ type Stream struct {
 	Reason  string        `json:"-"` // the newest failure in words, for the final error
 	Code    protocol.Code `json:"-"`
 
-	Glasses Pulse `json:"-"`
-	Retry   Retry `json:"-"`
+	Sending []Sending `json:"-"` // managed: the restream destinations of all holds
+	Glasses Pulse     `json:"-"`
+	Retry   Retry     `json:"-"`
 }
 
 // Hold is one app's share in the stream.
@@ -162,7 +163,7 @@ func (s *Stream) Interrupted() bool {
 func (s State) clone() State {
 	if s.Stream != nil {
 		st := *s.Stream
-		st.Holds = slices.Clone(st.Holds)
+		st.Holds, st.Sending = slices.Clone(st.Holds), slices.Clone(st.Sending)
 		s.Stream = &st
 	}
 	s.Past = slices.Clone(s.Past)

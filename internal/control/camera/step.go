@@ -15,6 +15,7 @@ func Step(s State, e Event, now time.Time) (State, []Effect) {
 	m.expire()
 	m.handle(e)
 	m.expire()
+	m.sendOn()
 	return m.State, m.out
 }
 
@@ -58,6 +59,8 @@ func (m *machine) handle(e Event) {
 		}
 	case Viewers:
 		m.viewers(e)
+	case OutputSaid:
+		m.outputSaid(e)
 	case OperatorEnded:
 		if m.current(e.StreamID) {
 			m.endAll(ending{status: protocol.StatusStopped, text: "Ended by the operator"})

@@ -44,6 +44,10 @@ func (s *Session) perform(effect camera.Effect) {
 		s.tellGlasses(&protocol.KeepStreamAlive{
 			Envelope: s.envelope(protocol.TypeKeepStreamAlive, s.user), StreamID: e.StreamID, AckID: e.AckID,
 		})
+	case camera.SetOutputs:
+		if in := s.ingests[e.StreamID]; in != nil {
+			in.SetOutputs(e.Destinations)
+		}
 	case camera.CloseIngest:
 		s.closeIngest(e.StreamID, e.Reason)
 	case camera.Note:

@@ -34,12 +34,25 @@ type IngestSpec struct {
 	Notify func(MediaEvent)
 	// NotifyViewers takes the number of players, under the same rules.
 	NotifyViewers func(n int)
+	// NotifyOutput takes how a destination of SetOutputs does, under the same
+	// rules; per destination the newest counts.
+	NotifyOutput func(OutputEvent)
+}
+
+// OutputEvent is how a restream destination does.
+type OutputEvent struct {
+	URL    string // as in SetOutputs: a secret
+	Status string // protocol.StatusActive, StatusError or StatusStopped
+	Error  string // of StatusError: a sentence without secrets
 }
 
 // Ingest is an open managed stream.
 type Ingest interface {
 	// Close ends ingest and playback for good; it must not wait.
 	Close(reason string)
+	// SetOutputs sends the stream on to exactly these destinations from now on; it
+	// must not wait.
+	SetOutputs(destinations []protocol.Destination)
 }
 
 // MediaState is what has happened to a managed stream's media.
@@ -68,13 +81,17 @@ type mediaBox struct {
 	mu      sync.Mutex
 	states  map[string]MediaEvent // by streamId
 	viewers map[string]int
+	outputs map[outputOf]OutputEvent
 	wake    chan struct{} // capacity 1
 }
 
+// outputOf is one destination of one stream.
+type outputOf struct{ streamID, url string }
+
 func newMediaBox() *mediaBox {
-	return &mediaBox{
-		states: make(map[string]MediaEvent), viewers: make(map[string]int), wake: make(chan struct{}, 1),
-	}
+	b := &mediaBox{wake: make(chan struct{}, 1)}
+	b.take()
+	return b
 }
 
 func (b *mediaBox) put(change func()) {
@@ -88,20 +105,25 @@ func (b *mediaBox) put(change func()) {
 }
 
 // take empties the box.
-func (b *mediaBox) take() (states map[string]MediaEvent, viewers map[string]int) {
+func (b *mediaBox) take() (states map[string]MediaEvent, viewers map[string]int, outputs map[outputOf]OutputEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	states, viewers = b.states, b.viewers
-	b.states, b.viewers = make(map[string]MediaEvent), make(map[string]int)
-	return states, viewers
+	states, viewers, outputs = b.states, b.viewers, b.outputs
+	b.states, b.viewers, b.outputs = make(map[string]MediaEvent), make(map[string]int), make(map[outputOf]OutputEvent)
+	return states, viewers, outputs
 }
 
 // mediaNews tells the camera what is in the box.
 func (s *Session) mediaNews() {
-	states, viewers := s.media.take()
+	states, viewers, outputs := s.media.take()
 	for id, n := range viewers {
 		if s.ingests[id] != nil {
 			s.step(camera.Viewers{StreamID: id, N: n})
+		}
+	}
+	for of, event := range outputs {
+		if s.ingests[of.streamID] != nil {
+			s.step(camera.OutputSaid{StreamID: of.streamID, URL: of.url, Status: event.Status, Error: event.Error})
 		}
 	}
 	for id, event := range states {
@@ -130,6 +152,9 @@ func (s *Session) openIngest(ids camera.IDs) error {
 		},
 		NotifyViewers: func(n int) {
 			s.media.put(func() { s.media.viewers[id] = n })
+		},
+		NotifyOutput: func(e OutputEvent) {
+			s.media.put(func() { s.media.outputs[outputOf{id, e.URL}] = e })
 		},
 	})
 	if err != nil {

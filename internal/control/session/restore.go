@@ -112,6 +112,7 @@ func (s *Session) restore(r *Record, found []*appSession) {
 			s.step(camera.AppLeft{App: hold.App})
 		}
 	}
+	s.step(camera.Tick{}) // it sends the stream on
 }
 
 // memory is what the store was last given of a session.

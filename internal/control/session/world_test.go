@@ -150,6 +150,7 @@ func (f *fakeHooks) counts() (starts, stops int) {
 type fakeStreams struct {
 	mu   sync.Mutex
 	open map[string]IngestSpec
+	sent map[string][]protocol.Destination // the newest SetOutputs by streamId
 	fail bool
 }
 
@@ -172,6 +173,15 @@ func (i *fakeIngest) Close(string) {
 	i.streams.mu.Lock()
 	defer i.streams.mu.Unlock()
 	delete(i.streams.open, i.id)
+}
+
+func (i *fakeIngest) SetOutputs(list []protocol.Destination) {
+	i.streams.mu.Lock()
+	defer i.streams.mu.Unlock()
+	if i.streams.sent == nil {
+		i.streams.sent = map[string][]protocol.Destination{}
+	}
+	i.streams.sent[i.id] = list
 }
 
 func (f *fakeStreams) PushURL(_, key string) string { return "rtmp://cloud.example/live/" + key }

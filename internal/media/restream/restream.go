@@ -129,6 +129,29 @@ func (s *Supervisor) Add(d Destination) error {
 	return nil
 }
 
+// Set makes the destinations exactly these, told apart by their ids: new ones are
+// added and others removed, without waiting for their goodbye. Errors are those of
+// Add, joined; every destination that can be added is.
+func (s *Supervisor) Set(list []Destination) error {
+	s.mu.Lock()
+	s.outputs = slices.DeleteFunc(s.outputs, func(o *output) bool {
+		gone := !slices.ContainsFunc(list, func(d Destination) bool { return d.ID == o.to.ID })
+		if gone {
+			o.cancel()
+		}
+		return gone
+	})
+	have := slices.Clone(s.outputs)
+	s.mu.Unlock()
+	var problems []error
+	for _, d := range list {
+		if !slices.ContainsFunc(have, func(o *output) bool { return o.to.ID == d.ID }) {
+			problems = append(problems, s.Add(d))
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // Remove ends the output with this id and waits for it, at most a second.
 func (s *Supervisor) Remove(id string) error {
 	s.mu.Lock()
