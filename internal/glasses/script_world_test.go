@@ -244,7 +244,8 @@ func (w *world) Open(spec session.IngestSpec) (session.Ingest, error) {
 
 type closer func(string)
 
-func (c closer) Close(reason string) { c(reason) }
+func (c closer) Close(reason string)               { c(reason) }
+func (c closer) SetOutputs([]protocol.Destination) {}
 
 // note records what somebody heard, with stream ids by their order.
 func (w *world) note(who, text string) {

@@ -53,7 +53,10 @@ func (m *managedStreams) Open(spec session.IngestSpec) (session.Ingest, error) {
 	in.stream = s
 	in.outputs = m.restreams.supervise(s, in.outputNews)
 	m.wg.Go(func() { // however it ends
-		<-s.Done()
+		select {
+		case <-s.Done():
+		case <-m.ctx.Done():
+		}
 		in.outputs.supervisor.Close()
 	})
 	m.wg.Go(in.countViewers)

@@ -57,7 +57,8 @@ func (fakeStreams) WatchURLs(base, id string) protocol.URLs {
 
 type fakeIngest struct{}
 
-func (fakeIngest) Close(string) {}
+func (fakeIngest) Close(string)                      {}
+func (fakeIngest) SetOutputs([]protocol.Destination) {}
 
 // hooks hands webhooks to the test.
 type hooks struct {

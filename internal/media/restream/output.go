@@ -14,6 +14,9 @@ import (
 	"glimpse/internal/media/hub"
 )
 
+// follow is how an output reads: platforms take AAC, and a write for each picture.
+var follow = hub.ReaderOptions{PictureWake: true, Sound: hub.SoundAAC}
+
 // dialTime is what a destination has to agree.
 const dialTime = 10 * time.Second
 
@@ -154,7 +157,9 @@ func (o *output) attempt(run *hub.Run) (lived time.Duration, err error) {
 		return 0, nil
 	}
 	dialing, cancel := context.WithTimeout(ctx, dialTime)
-	push, err := o.sup.cfg.Dial(dialing, o.to.URL, run.Tracks())
+	announced := run.Subscribe(follow) // keeps converted sound coming while we dial
+	defer announced.Close()
+	push, err := o.sup.cfg.Dial(dialing, o.to.URL, announced.Tracks())
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -176,7 +181,7 @@ func (o *output) attempt(run *hub.Run) (lived time.Duration, err error) {
 // send writes what the stream's ring has, from the newest key frame on, until the
 // run is over (nil), ctx ends or the connection fails.
 func (o *output) send(ctx context.Context, run *hub.Run, push Pusher) error {
-	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true})
+	rd := run.Subscribe(follow)
 	defer rd.Close()
 	connected, cancel := context.WithCancel(ctx)
 	watching := make(chan struct{})
