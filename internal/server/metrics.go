@@ -92,8 +92,11 @@ func (c *collector) sockets(ch chan<- prometheus.Metric) {
 		st := r.Stats()
 		send(ch, counter, "srt_connections_total", "SRT connections.", float64(st.Accepted))
 		send(ch, counter, "srt_refused_total", "SRT connections that were refused.", float64(st.Refused))
-		send(ch, counter, "srt_resent_packets_total", "Packets of SRT publishers that came at a second attempt; counted when they leave.", float64(st.Resent))
-		send(ch, counter, "srt_lost_packets_total", "Packets of SRT publishers that never came; counted when they leave.", float64(st.Lost))
+		links := r.Links()
+		send(ch, counter, "srt_resent_packets_total", "Packets of SRT publishers that came at a second attempt.", float64(links.Resent))
+		send(ch, counter, "srt_lost_packets_total", "Packets of SRT publishers that never came.", float64(links.Lost))
+		send(ch, counter, "srt_sent_again_packets_total", "Packets that SRT readers were sent a second time.", float64(links.Again))
+		send(ch, counter, "srt_dropped_packets_total", "Packets that SRT readers did not get in time.", float64(links.Dropped))
 		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", "srt")
 	}
 }

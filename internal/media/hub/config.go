@@ -79,6 +79,7 @@ type Spec struct {
 	ID         string // for people and logs
 	IngestKey  string // secret: whoever knows it may publish
 	PlaybackID string // what viewers know
+	Passphrase string // secret: what publishers and readers by SRT encrypt with; empty: plain
 	Name       string // for people; may be empty
 	// ResumeWindow is how long the last picture of a lost publisher is held for
 	// readers; 0 ends at once.
@@ -128,4 +129,15 @@ type Event struct {
 type PublisherInfo struct {
 	Protocol string // "rtmp", …
 	Remote   string // address
+	// Link tells how the network treats the connection; nil when the protocol does
+	// not know. It must not block, and may be called from anywhere.
+	Link func() Link
+}
+
+// Link is what a publisher's network did so far.
+type Link struct {
+	Lost    uint64        // packets that never came
+	Resent  uint64        // packets that came at a second attempt
+	RTT     time.Duration // round trip
+	Latency time.Duration // how long a packet may take to come again
 }

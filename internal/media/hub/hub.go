@@ -72,6 +72,17 @@ func (h *Hub) ByPlayback(playbackID string) *Stream {
 	return h.byPlayback[playbackID]
 }
 
+// Passphrase is what publishers of the stream with this key encrypt with; empty
+// when there is none, and for unknown keys.
+func (h *Hub) Passphrase(key string) string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if s := h.byKey[sha256.Sum256([]byte(key))]; s != nil {
+		return s.spec.Passphrase
+	}
+	return ""
+}
+
 // Streams returns all streams in no order.
 func (h *Hub) Streams() []*Stream {
 	h.mu.RLock()

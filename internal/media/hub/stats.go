@@ -26,6 +26,7 @@ type Stats struct {
 	Viewers     map[string]int
 	PeakViewers int
 	Tracks      []*frame.Track
+	Link        *Link // of the source; nil when its protocol does not know
 	// Notice is a sentence for people on what keeps viewers from seeing the
 	// newest picture, "" when nothing does.
 	Notice string
@@ -60,10 +61,20 @@ func (s *Stream) notice(now time.Time) string {
 
 // Stats returns a snapshot; its map and slice are the caller's.
 func (s *Stream) Stats() Stats {
+	st, link := s.snapshot()
+	if link != nil {
+		l := link()
+		st.Link = &l
+	}
+	return st
+}
+
+// snapshot returns what the stream knows itself, and whom to ask for the rest.
+func (s *Stream) snapshot() (st Stats, link func() Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	st := Stats{
+	st = Stats{
 		State: s.state, LastByte: s.lastByte,
 		Bytes: s.meter.totalBytes, Frames: s.meter.pictures,
 		KeyInterval: s.meter.keyInterval, Publishers: s.meter.publishers,
@@ -73,13 +84,14 @@ func (s *Stream) Stats() Stats {
 	st.Viewers, st.PeakViewers = s.viewers.snapshot()
 	if s.source != nil {
 		st.Protocol, st.Remote = s.source.info.Protocol, s.source.info.Remote
+		link = s.source.info.Link
 	}
 	if s.run != nil {
 		st.Since, st.Duration = s.run.start, s.meter.lastPTS
 		st.Tracks = s.run.Tracks()
 		st.Dropped += s.run.dropped()
 	}
-	return st
+	return st, link
 }
 
 // AddViewer counts a viewer of a protocol until leave is called. leave is

@@ -74,6 +74,9 @@ func (s *Stream) PlaybackID() string { return s.spec.PlaybackID }
 // IngestKey is secret: whoever knows it may publish. For the operator only.
 func (s *Stream) IngestKey() string { return s.spec.IngestKey }
 
+// Passphrase is secret: what publishers and readers by SRT encrypt with, or "".
+func (s *Stream) Passphrase() string { return s.spec.Passphrase }
+
 // Standing reports whether the stream outlives its publishers.
 func (s *Stream) Standing() bool { return s.spec.Standing }
 

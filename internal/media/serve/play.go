@@ -78,7 +78,7 @@ func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.
 	defer leave()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wait := s.aside(func() {
+	wait := s.Aside(func() {
 		defer cancel()
 		c.Hear()
 	})

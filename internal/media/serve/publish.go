@@ -42,7 +42,7 @@ func (s *Server) Publish(h *hub.Hub, key string, info hub.PublisherInfo, log *sl
 	}
 	log.Info(s.protocol + " publisher connected")
 	left := make(chan struct{})
-	wait := s.aside(func() {
+	wait := s.Aside(func() {
 		select {
 		case <-pub.Done():
 			c.Wake()

@@ -150,13 +150,19 @@ func Run[C Peer](ctx context.Context, s *Server, l Listener[C], crowded func(C),
 // Recover must be deferred by each goroutine of a connection.
 func (s *Server) Recover() {
 	if p := recover(); p != nil {
-		s.stats.panics.Add(1)
-		s.log.Error(s.protocol+" connection panicked", "panic", p, "stack", string(debug.Stack()))
+		s.Panicked(p)
 	}
 }
 
-// aside runs f in a goroutine and returns a function that waits for its end.
-func (s *Server) aside(f func()) (wait func()) {
+// Panicked logs and counts a panic that was recovered, in the recovering function.
+func (s *Server) Panicked(p any) {
+	s.stats.panics.Add(1)
+	s.log.Error(s.protocol+" connection panicked", "panic", p, "stack", string(debug.Stack()))
+}
+
+// Aside runs f in a goroutine beside a connection's own and returns a function
+// that waits for its end.
+func (s *Server) Aside(f func()) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer s.Recover()

@@ -1,13 +1,12 @@
 package srt
 
 import (
-	"log/slog"
 	"time"
 
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
-	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
 )
 
 // Bounds of what a publisher may make us hold.
@@ -18,28 +17,14 @@ const (
 	maxStreams = 16      // elementary streams that are looked at
 )
 
-// sink is where a demuxer puts what it finds.
-type sink interface {
-	ExpectAudio()
-	SetTrack(t *frame.Track) error
-	Video(pts, dts time.Duration, key bool, payload []byte) error
-	Audio(pts time.Duration, payload []byte) error
-}
-
-var _ sink = (*hub.Publisher)(nil)
-
 // demuxer makes tracks and access units of an MPEG-TS with one program
 // (ISO/IEC 13818-1). It decides alone, without I/O. Packets that do not parse
 // are skipped; a unit with a missing packet is dropped whole.
 type demuxer struct {
-	out   sink
-	log   *slog.Logger
+	serve.Intake
 	rest  []byte // of a packet that is not whole yet
 	pids  map[uint16]*pid
 	clock clock
-	video *codec.H264
-	audio *codec.AAC
-	lost  int // units dropped because packets were missing or did not parse
 }
 
 // pid collects one unit of a stream of packets: a section or a PES packet.
@@ -52,8 +37,8 @@ type pid struct {
 	seen   bool
 }
 
-func newDemuxer(out sink, log *slog.Logger) *demuxer {
-	d := &demuxer{out: out, log: log}
+func newDemuxer(in serve.Intake) *demuxer {
+	d := &demuxer{Intake: in}
 	d.pids = map[uint16]*pid{0: {handle: d.association, limit: maxSection}}
 	return d
 }
@@ -100,7 +85,7 @@ func (d *demuxer) packet(b []byte) error {
 	}
 	if p.open && (b[1]&0x80 != 0 || count != p.next) { // damaged, or packets are missing
 		p.open = false
-		d.lost++
+		d.Skip()
 	}
 	p.seen, p.next = true, (count+1)&0x0f
 	if begins {
@@ -114,7 +99,7 @@ func (d *demuxer) packet(b []byte) error {
 	}
 	if len(p.buf)+len(body) > p.limit {
 		p.open = false
-		d.lost++
+		d.Skip()
 		return nil
 	}
 	p.buf = append(p.buf, body...)
@@ -217,8 +202,8 @@ func (d *demuxer) stream(at uint16, streamType byte, descriptors []byte) error {
 	case "H.264":
 	case "AAC":
 		handle = d.sound
-		if d.audio == nil {
-			d.out.ExpectAudio()
+		if !d.HasAudio() {
+			d.Out.ExpectAudio()
 		}
 	default:
 		return &flv.UnsupportedError{Codec: name, Video: kind == frame.Video}
@@ -261,64 +246,25 @@ func (d *demuxer) picture(p *pid) error {
 	pts, dts, data, ok := d.times(p.buf)
 	payload := codec.FromAnnexB(data)
 	if !ok || payload == nil {
-		d.lost++
+		d.Skip()
 		return nil
 	}
-	key := codec.HasIDR(payload)
-	if key {
-		if err := d.inBand(payload); err != nil {
-			return err
-		}
-	}
-	if d.video == nil {
-		return nil
-	}
-	return d.out.Video(pts, dts, key, payload)
-}
-
-// inBand looks for parameter sets in a key frame and applies new ones.
-func (d *demuxer) inBand(payload []byte) error {
-	var sps, pps []byte
-	if d.video != nil {
-		sps, pps = d.video.SPS, d.video.PPS
-	}
-	for n := range codec.NALUs(payload) {
-		switch n[0] & 0x1f {
-		case codec.NALSPS:
-			sps = n
-		case codec.NALPPS:
-			pps = n
-		}
-	}
-	if d.video != nil && d.video.Equal(&codec.H264{SPS: sps, PPS: pps}) {
-		return nil
-	}
-	c, err := codec.NewH264(sps, pps)
-	if err != nil {
-		return nil // as good as none
-	}
-	d.video = c
-	d.log.Info("video parameters", "codec", c.MIME(), "width", c.Width, "height", c.Height)
-	return d.out.SetTrack(&frame.Track{Codec: c})
+	return d.Picture(pts, dts, payload)
 }
 
 func (d *demuxer) sound(p *pid) error {
 	pts, _, data, ok := d.times(p.buf)
 	c, units, err := codec.ParseADTS(data)
 	if !ok || err != nil {
-		d.lost++
+		d.Skip()
 		return nil
 	}
-	if d.audio == nil || !d.audio.Equal(c) {
-		d.audio = c
-		d.log.Info("audio parameters", "codec", c.MIME(), "rate", c.SampleRate, "channels", c.Channels)
-		if err := d.out.SetTrack(&frame.Track{Codec: c}); err != nil {
-			return err
-		}
+	if err := d.AudioConfig(c); err != nil {
+		return err
 	}
 	for i, unit := range units {
 		at := pts + time.Duration(i)*codec.AACFrameSamples*time.Second/time.Duration(c.SampleRate)
-		if err := d.out.Audio(at, append([]byte(nil), unit...)); err != nil {
+		if err := d.Intake.Sound(at, append([]byte(nil), unit...)); err != nil {
 			return err
 		}
 	}

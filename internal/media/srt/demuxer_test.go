@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	gosrt "github.com/datarhei/gosrt"
-
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/serve"
+	"glimpse/internal/media/srt/live"
 )
 
 // taken is what a demuxer found.
@@ -75,16 +75,16 @@ func film(video, audio *frame.Track, start time.Duration) (list []*frame.Frame) 
 func mux(t *testing.T, list []*frame.Frame) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := mediaWriter{out: &out}
-	if err := w.announce([]*frame.Track{list[0].Track, list[1].Track}); err != nil {
+	w := mediaWriter{out: &out, size: 7 * packetSize}
+	if err := w.Announce([]*frame.Track{list[0].Track, list[1].Track}); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range list {
-		if err := w.frame(f); err != nil {
+		if err := w.Frame(f); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.flush(); err != nil {
+	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -97,14 +97,14 @@ func TestThereAndBack(t *testing.T) {
 	wrap := time.Duration(1<<33)*time.Second/90000 - time.Hour
 	for _, start := range []time.Duration{0, wrap - 500*time.Millisecond} {
 		list, got := film(video, audio, start), &taken{}
-		d := newDemuxer(got, slog.New(slog.DiscardHandler))
+		d := newDemuxer(serve.Intake{Out: got, Log: slog.New(slog.DiscardHandler)})
 		for piece := range slices.Chunk(mux(t, list), 1000) {
 			if err := d.write(piece); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if !got.expected || len(got.tracks) != 2 || len(got.frames) != len(list)-1 || d.lost != 0 {
-			t.Fatalf("expected %v, %d tracks, %d frames of %d, %d lost", got.expected, len(got.tracks), len(got.frames), len(list)-1, d.lost)
+		if !got.expected || len(got.tracks) != 2 || len(got.frames) != len(list)-1 || d.Malformed() != 0 {
+			t.Fatalf("expected %v, %d tracks, %d frames of %d, %d lost", got.expected, len(got.tracks), len(got.frames), len(list)-1, d.Malformed())
 		}
 		pictures := slices.DeleteFunc(slices.Clone(got.frames), func(f frame.Frame) bool { return f.Track == nil })
 		for i, f := range pictures {
@@ -130,12 +130,12 @@ func TestMissingPacket(t *testing.T) {
 	list, got := film(video, audio, 0), &taken{}
 	ts := mux(t, list)
 	const hole = 40 * packetSize // in the first key frame
-	d := newDemuxer(got, slog.New(slog.DiscardHandler))
+	d := newDemuxer(serve.Intake{Out: got, Log: slog.New(slog.DiscardHandler)})
 	if err := d.write(slices.Concat(ts[:hole], ts[hole+packetSize:])); err != nil {
 		t.Fatal(err)
 	}
-	if d.lost != 1 {
-		t.Errorf("%d units lost", d.lost)
+	if d.Malformed() != 1 {
+		t.Errorf("%d units lost", d.Malformed())
 	}
 	if len(got.frames) == 0 || len(got.frames) >= len(list)-1 {
 		t.Errorf("%d frames of %d", len(got.frames), len(list))
@@ -146,20 +146,29 @@ func TestMissingPacket(t *testing.T) {
 func TestFollowerSkipsToKeyFrame(t *testing.T) {
 	video, audio := testTracks(t)
 	list := film(video, audio, 0)
-	f := follower{w: mediaWriter{out: &bytes.Buffer{}}}
-	var st gosrt.Statistics
-	f.look(st)
-	sent := 0
+	var out bytes.Buffer
+	w := liveWriter{mediaWriter: mediaWriter{out: &out, size: 7 * packetSize}}
+	w.look(live.Stats{})
+	if err := w.Announce([]*frame.Track{video, audio}); err != nil {
+		t.Fatal(err)
+	}
 	for i, one := range list {
 		if i == 8 {
-			st.Accumulated.PktSendDrop = 3
-			f.look(st)
+			w.look(live.Stats{Dropped: 3})
 		}
-		if f.wants(one) {
-			sent++
+		if err := w.Frame(one); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if f.dropped != 12 || sent != len(list)-12 { // frames 8 to 19: six pictures and their sound
-		t.Errorf("%d sent, %d dropped", sent, f.dropped)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	got := &taken{}
+	d := newDemuxer(serve.Intake{Out: got, Log: slog.New(slog.DiscardHandler)})
+	if err := d.write(out.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if w.skipped != 12 || len(got.frames) != len(list)-12-1 { // frames 8 to 19: six pictures and their sound; the last picture has no end
+		t.Errorf("%d sent, %d skipped", len(got.frames), w.skipped)
 	}
 }

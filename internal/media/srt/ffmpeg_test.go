@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve/servetest"
 )
 
 // D1
@@ -24,27 +25,27 @@ func TestFFmpegPublishAndPlay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, Config{})
-			s := r.open("a", 0)
-			player := startFFmpeg(t, "-i", r.url(form.read), "-map", "0:v", "-map", "0:a", "-c", "copy", "-f", "framecrc", "-")
-			until(t, "the reader", func() bool { return s.Stats().Viewers["srt"] == 1 })
-			publisher := startFFmpeg(t, publishArgs(r.url(form.publish), 4, form.extra...)...)
-			if _, errs, ok := publisher.wait(); !ok {
+			s := r.Open("a", 0)
+			player := servetest.StartFFmpeg(t, "-i", r.url(form.read), "-map", "0:v", "-map", "0:a", "-c", "copy", "-f", "framecrc", "-")
+			servetest.Until(t, "the reader", func() bool { return s.Stats().Viewers["srt"] == 1 })
+			publisher := servetest.StartFFmpeg(t, publishing(r.url(form.publish), 4, form.extra...)...)
+			if _, errs, ok := publisher.Wait(); !ok {
 				t.Fatalf("publisher: %s", errs)
 			}
-			until(t, "the end", func() bool { return s.State() == hub.StateEnded })
-			out, errs, ok := player.wait()
+			servetest.Until(t, "the end", func() bool { return s.State() == hub.StateEnded })
+			out, errs, ok := player.Wait()
 			if !ok {
 				t.Fatalf("reader: %s", errs)
 			}
 			// libsrt does not deliver its last 120 ms when the sender closes.
-			if pictures := len(crcLines(out, 0)); pictures < 105 || pictures > 120 {
+			if pictures := len(servetest.Packets(out, 0)); pictures < 105 || pictures > 120 {
 				t.Errorf("%d pictures of 120 (%s)", pictures, errs)
 			}
-			if sound := len(crcLines(out, 1)); sound < 160 {
+			if sound := len(servetest.Packets(out, 1)); sound < 160 {
 				t.Errorf("%d sound frames of 188 (%s)", sound, errs)
 			}
-			if n := r.server.Stats().Accepted; n < 2 || strings.Contains(r.logs.String(), "a-key") || strings.Contains(r.logs.String(), "a-play") {
-				t.Errorf("%d accepted; the logs must not hold keys:\n%s", n, r.logs)
+			if n := r.server.Stats().Accepted; n < 2 || strings.Contains(r.Logs.String(), "a-key") || strings.Contains(r.Logs.String(), "a-play") {
+				t.Errorf("%d accepted; the logs must not hold keys:\n%s", n, r.Logs)
 			}
 		})
 	}
@@ -53,21 +54,21 @@ func TestFFmpegPublishAndPlay(t *testing.T) {
 func TestFFmpegRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{})
-	r.open("a", time.Minute)
+	r.Open("a", time.Minute)
 	for what, id := range map[string]string{
 		"unknown key": "publish:b-key", "unknown playback id": "read:b-play", "playback id as key": "publish:a-play",
 		"key as playback id": "read:a-key", "malformed": "watch:a-play",
 	} {
-		c := startFFmpeg(t, publishArgs(r.url(id), 2)...)
+		c := servetest.StartFFmpeg(t, publishing(r.url(id), 2)...)
 		if strings.HasPrefix(id, "read") {
-			c.kill()
-			c = startFFmpeg(t, "-i", r.url(id), "-f", "null", "-")
+			c.Kill()
+			c = servetest.StartFFmpeg(t, "-i", r.url(id), "-f", "null", "-")
 		}
-		if _, errs, ok := c.wait(); ok {
+		if _, errs, ok := c.Wait(); ok {
 			t.Errorf("%s was let in: %s", what, errs)
 		}
 	}
-	if n := r.server.Stats(); n.Accepted != 0 || n.Refused < 5 {
+	if n := r.server.Stats(); r.server.Held() != 0 || n.Refused < 5 {
 		t.Errorf("%+v, want five refusals", n)
 	}
 }
@@ -80,11 +81,11 @@ func TestFFmpegOtherCodecs(t *testing.T) {
 		"audio codec AC-3 is not supported here":   {"-c:a", "ac3"},
 	} {
 		r := newRig(t, Config{})
-		r.open("a", 0)
-		if _, _, ok := startFFmpeg(t, publishArgs(r.url("publish:a-key"), 8, args...)...).wait(); ok {
+		r.Open("a", 0)
+		if _, _, ok := servetest.StartFFmpeg(t, publishing(r.url("publish:a-key"), 8, args...)...).Wait(); ok {
 			t.Error("the publisher did not notice")
 		}
-		if !strings.Contains(r.logs.String(), want) {
+		if !strings.Contains(r.Logs.String(), want) {
 			t.Errorf("no %q in the logs", want)
 		}
 	}

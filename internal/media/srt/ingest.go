@@ -3,73 +3,66 @@ package srt
 import (
 	"context"
 	"errors"
-	"io"
-	"sync"
+	"time"
 
-	"glimpse/internal/media/flv"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
+	"glimpse/internal/media/srt/live"
 )
 
-// publish takes the peer's media into the hub. The key is checked before the
-// peer is let in.
-func (c *conn) publish(ctx context.Context, key string) {
-	pub, err := c.srv.hub.Publish(key, hub.PublisherInfo{Protocol: "srt", Remote: c.req.RemoteAddr().String()})
-	if err != nil {
-		c.refuse(refusal(err), err)
-		return
-	}
-	defer pub.Close()
-	c.log = c.log.With("stream", pub.Stream().ID())
-	stop, err := c.accept(ctx)
-	if err != nil {
-		c.log.Info("srt publisher not accepted", "error", err)
-		return
-	}
-	defer stop()
-	c.log.Info("srt publisher connected")
-	err = c.ingest(ctx, pub)
-	if why := pub.Err(); why != nil {
-		err = why
-	}
-	var unsupported *flv.UnsupportedError
-	switch {
-	case errors.As(err, &unsupported):
-		c.log.Warn("srt publisher let go", "reason", err)
-	case errors.Is(err, io.EOF):
-		c.log.Info("srt publisher left", "reason", "closed by the peer, or silent")
-	default:
-		c.log.Info("srt publisher left", "reason", err)
-	}
+// ingest is a connection that publishes.
+type ingest struct {
+	*conn
+	passphrase string
 }
 
-// ingest reads the transport stream until the peer stops, falls silent or is
-// let go.
-func (c *conn) ingest(ctx context.Context, pub *hub.Publisher) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer watching.Wait()
+var _ serve.Publisher = (*ingest)(nil)
+
+// Accept tells the peer that it may publish.
+func (c *ingest) Accept() error { return c.accept(c.passphrase) }
+
+// Refuse turns a request down; SRT cannot tell a peer that was let in.
+func (c *ingest) Refuse(why error) error {
+	switch {
+	case errors.Is(why, hub.ErrUnknownKey):
+		return c.refuse(live.Unauthorized, why)
+	case errors.Is(why, hub.ErrEnded):
+		return c.refuse(live.NotFound, why)
+	}
+	return c.refuse(live.Conflict, why)
+}
+
+// Wake ends the reads of Ingest.
+func (c *ingest) Wake() { _ = c.live.Close() }
+
+// Reason is an error in words.
+func (c *ingest) Reason(err error) string { return reason(err) }
+
+// Ingest reads the transport stream until the peer stops, falls silent or is let
+// go.
+func (c *ingest) Ingest(pub *hub.Publisher) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var packets uint64
+	last := time.Now()
+	wait := c.srv.Aside(func() {
+		c.watch(ctx, func(st live.Stats) {
+			if st.Received != packets {
+				packets, last = st.Received, time.Now()
+			}
+			if time.Since(last) > c.srv.times.idle {
+				_ = c.live.Close()
+			}
+		})
+	})
+	defer wait()
 	defer cancel()
-	watching.Go(func() {
-		defer c.srv.recoverPanic()
-		c.watch(ctx, c.srv.times.idle, nil)
-	})
-	watching.Go(func() {
-		defer c.srv.recoverPanic()
-		select {
-		case <-pub.Done(): // wakes the read below
-			_ = c.sc.Close()
-		case <-ctx.Done():
-		}
-	})
-	d := newDemuxer(pub, c.log)
+	d := newDemuxer(serve.Intake{Out: pub, Log: c.log})
 	for {
-		p, err := c.sc.ReadPacket()
+		b, err := c.live.Read()
 		if err != nil {
 			return err
 		}
-		err = d.write(p.Data())
-		p.Decommission()
-		if err != nil {
+		if err := d.write(b); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/serve"
 )
 
 // carried is a codec that an MPEG-TS can hold; packages of codecs decide.
@@ -16,9 +17,9 @@ type carried interface {
 	WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error
 }
 
-// chunkSize is the payload of an SRT packet: seven transport packets (SRT draft,
-// live mode).
-const chunkSize = 7 * packetSize
+// chunkSize is how many bytes of a transport stream go into a payload of so many
+// at most: whole packets, seven as a rule (SRT draft, live mode).
+func chunkSize(payload int) int { return min(payload/packetSize, 7) * packetSize }
 
 // mediaWriter makes an MPEG-TS of frames and writes it in chunks. New parameters
 // of a picture go in-band; a new kind of track, or new sound, begins new tables.
@@ -26,6 +27,7 @@ const chunkSize = 7 * packetSize
 // goroutine.
 type mediaWriter struct {
 	out    io.Writer
+	size   int // of a chunk
 	buf    []byte
 	ts     *mpegts.Writer
 	video  *frame.Track // that the tables announce; nil without
@@ -39,8 +41,16 @@ func (w *mediaWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// announce begins new tables for these tracks.
-func (w *mediaWriter) announce(tracks []*frame.Track) error {
+// Carries returns a *serve.CarryError for what MPEG-TS has no place for here.
+func (w *mediaWriter) Carries(t *frame.Track) error {
+	if _, ok := t.Codec.(carried); !ok {
+		return &serve.CarryError{Codec: t.Codec.Name(), By: "SRT"}
+	}
+	return nil
+}
+
+// Announce begins new tables for these tracks.
+func (w *mediaWriter) Announce(tracks []*frame.Track) error {
 	for _, t := range tracks {
 		if t.Kind() == frame.Video {
 			w.video = t
@@ -62,24 +72,24 @@ func (w *mediaWriter) announce(tracks []*frame.Track) error {
 	return w.ts.Initialize()
 }
 
-// frame adds a frame; flush sends it.
-func (w *mediaWriter) frame(f *frame.Frame) error {
+// Frame adds a frame; Flush sends it.
+func (w *mediaWriter) Frame(f *frame.Frame) error {
 	c, ok := f.Track.Codec.(carried)
 	if !ok {
 		return nil
 	}
 	if w.tracks[f.Track.Kind()] == nil || (!f.IsVideo() && w.audio != f.Track) {
-		if err := w.announce([]*frame.Track{f.Track}); err != nil {
+		if err := w.Announce([]*frame.Track{f.Track}); err != nil {
 			return err
 		}
 	}
 	return c.WriteTS(w.ts, w.tracks[f.Track.Kind()], f)
 }
 
-// flush sends what was added, in chunks.
-func (w *mediaWriter) flush() error {
+// Flush sends what was added, in chunks.
+func (w *mediaWriter) Flush() error {
 	for b := w.buf; len(b) > 0; {
-		n := min(len(b), chunkSize)
+		n := min(len(b), w.size)
 		if _, err := w.out.Write(b[:n]); err != nil {
 			return err
 		}

@@ -4,166 +4,108 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	gosrt "github.com/datarhei/gosrt"
-
 	"glimpse/internal/media/frame"
-	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve"
+	"glimpse/internal/media/srt/live"
 )
 
-// Why playing ends, besides errors of the connection.
-var (
-	errNoStream = errors.New("no stream has this playback id")
-	errLeft     = errors.New("reader left")
-	errOver     = errors.New("the stream is over")
-	errNobody   = errors.New("nobody publishes this stream now")
-)
-
-// play sends a stream to the peer.
-func (c *conn) play(ctx context.Context, id string) {
-	stream := c.srv.hub.ByPlayback(id)
-	if stream == nil {
-		c.refuse(gosrt.REJX_NOTFOUND, errNoStream)
-		return
-	}
-	c.log = c.log.With("stream", stream.ID())
-	stop, err := c.accept(ctx)
-	if err != nil {
-		c.log.Info("srt reader not accepted", "error", err)
-		return
-	}
-	defer stop()
-	leave := stream.AddViewer("srt")
-	defer leave()
-	ctx, cancel := context.WithCancel(ctx)
-	var hearing sync.WaitGroup
-	defer hearing.Wait()
-	defer func() { _ = c.sc.Close() }() // wakes the goroutine that hears
-	defer cancel()
-	hearing.Go(func() {
-		defer c.srv.recoverPanic()
-		defer cancel()
-		_, _ = c.sc.ReadPacket() // a reader says nothing: this is its goodbye, or nonsense
-	})
-	c.log.Info("srt reader joined")
-	dropped, err := c.send(ctx, stream)
-	c.log.Info("srt reader left", "reason", err, "dropped", dropped)
+// play is a connection that watches.
+type play struct {
+	*conn
+	name    string
+	watched func() // waits for the goroutine that watches; nil before there is one
 }
 
-// send waits for the stream's run and follows it to its end.
-func (c *conn) send(ctx context.Context, stream *hub.Stream) (dropped uint64, err error) {
-	waiting, cancel := context.WithTimeout(ctx, c.srv.times.start)
-	run, err := stream.WaitRun(waiting)
-	cancel()
-	switch {
-	case ctx.Err() != nil:
-		return 0, errLeft
-	case errors.Is(err, hub.ErrEnded):
-		return 0, errOver
-	case err != nil:
-		return 0, errNobody
+var _ serve.Player = (*play)(nil)
+
+// Accept tells the peer that it may watch.
+func (c *play) Accept() error {
+	passphrase := ""
+	if s := c.srv.hub.ByPlayback(c.name); s != nil {
+		passphrase = s.Passphrase()
 	}
-	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true, Sound: hub.SoundAAC})
-	defer rd.Close()
-	f := &follower{conn: c, w: mediaWriter{out: &pacer{ctx: ctx, out: c.sc}}}
-	watching, stop := context.WithCancel(ctx)
-	var looking sync.WaitGroup
-	looking.Go(func() {
-		defer c.srv.recoverPanic()
-		c.watch(watching, 0, f.look)
-	})
-	err = f.follow(ctx, rd)
-	stop()
-	looking.Wait()
-	switch {
-	case ctx.Err() != nil:
-		err = errLeft
-	case errors.Is(err, errRunOver):
-		wait(ctx, c.srv.times.linger)
-		err = errOver
-	}
-	return rd.Dropped() + f.dropped, err
+	return c.accept(passphrase)
 }
 
-var errRunOver = errors.New("run over")
+// Refuse turns a request down; SRT cannot tell a peer that was let in.
+func (c *play) Refuse(why error) error { return c.refuse(live.NotFound, why) }
 
-// follower writes what a reader of the hub gives. SRT sends in time or not at
-// all: a peer whose network is too slow loses packets in the middle of pictures.
-// From then on it is sent nothing until the next key frame.
-type follower struct {
-	conn    *conn
-	w       mediaWriter
-	behind  atomic.Bool // the network loses what is sent
-	lost    uint64      // packets that the library gave up, as look saw last
-	skip    bool        // until a key frame
-	dropped uint64
-}
-
-// look notices that packets are given up, or that too many wait.
-func (f *follower) look(st gosrt.Statistics) {
-	if st.Accumulated.PktSendDrop > f.lost || st.Instantaneous.ByteSendBuf > maxSent {
-		f.behind.Store(true)
-	}
-	f.lost = st.Accumulated.PktSendDrop
-}
-
-// wants reports whether a frame is sent, and counts those that are not.
-func (f *follower) wants(one *frame.Frame) bool {
-	if f.behind.Swap(false) {
-		f.skip = true
-	}
-	if f.skip = f.skip && !one.Key; f.skip {
-		f.dropped++
-	}
-	return !f.skip
-}
-
-// follow writes all that is there at once, pictures with the sound that waited
-// for them.
-func (f *follower) follow(ctx context.Context, rd *hub.Reader) error {
-	if err := f.w.announce(rd.Tracks()); err != nil {
-		return err
-	}
-	var frames []*frame.Frame
-	var err error
+// Hear waits for the peer's goodbye: a reader says nothing else that counts.
+func (c *play) Hear() {
 	for {
-		if frames, err = rd.Next(ctx, frames); err != nil {
-			if errors.Is(err, io.EOF) {
-				return errRunOver
-			}
-			return err
-		}
-		for _, one := range frames {
-			if !f.wants(one) {
-				continue
-			}
-			if err := f.w.frame(one); err != nil {
-				return err
-			}
-		}
-		if err := f.w.flush(); err != nil {
-			return err
+		if _, err := c.live.Read(); err != nil {
+			return
 		}
 	}
 }
 
-// pacer leaves the library time to take packets over: a queue that is full ends
-// its connection.
+// Writer writes a transport stream to the connection, and has an eye on it until
+// ctx ends.
+func (c *play) Writer(ctx context.Context) serve.Writer {
+	w := &liveWriter{mediaWriter: mediaWriter{out: &pacer{ctx: ctx, out: c.live}, size: chunkSize(c.live.PayloadSize())}}
+	c.watched = c.srv.Aside(func() { c.watch(ctx, w.look) })
+	return w
+}
+
+// End gives the last packets time to arrive and closes the connection.
+func (c *play) End(ctx context.Context, err error) {
+	if errors.Is(err, io.EOF) && ctx.Err() == nil {
+		c.live.Drain(c.srv.times.linger)
+	}
+	_ = c.live.Close()
+}
+
+// liveWriter writes for a network that loses what is too late: packets are given
+// up in the middle of pictures. From then on it writes nothing until the next key
+// frame.
+type liveWriter struct {
+	mediaWriter
+	behind  atomic.Bool // packets were given up
+	given   uint64      // so many, when look looked last
+	skip    bool        // until a key frame
+	skipped uint64
+}
+
+// look notices that packets are given up.
+func (w *liveWriter) look(st live.Stats) {
+	if st.Dropped > w.given {
+		w.behind.Store(true)
+	}
+	w.given = st.Dropped
+}
+
+// Frame adds a frame, or skips it.
+func (w *liveWriter) Frame(f *frame.Frame) error {
+	if w.behind.Swap(false) {
+		w.skip = true
+	}
+	if w.skip = w.skip && !f.Key; w.skip {
+		w.skipped++
+		return nil
+	}
+	return w.mediaWriter.Frame(f)
+}
+
+// pacer spreads a key frame, so that it does not fill the queues on its way.
 type pacer struct {
 	ctx  context.Context
 	out  io.Writer
 	sent int
+	at   time.Time
 }
 
-// pacerBurst packets may be written at once: a quarter of the library's queue.
-const pacerBurst = 256
+// pacerBurst packets may be written at once.
+const pacerBurst = 64
 
 func (p *pacer) Write(b []byte) (int, error) {
 	if p.sent++; p.sent%pacerBurst == 0 {
-		wait(p.ctx, 2*time.Millisecond)
+		if now := time.Now(); now.Sub(p.at) < time.Millisecond {
+			serve.Wait(p.ctx, time.Millisecond)
+		}
+		p.at = time.Now()
 	}
 	return p.out.Write(b)
 }

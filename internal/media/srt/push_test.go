@@ -6,6 +6,8 @@ import (
 
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/serve/servetest"
+	"glimpse/internal/media/srt/live"
 )
 
 // What a client pushes to another server arrives there whole: pictures, sound and
@@ -13,8 +15,8 @@ import (
 func TestPush(t *testing.T) {
 	t.Parallel()
 	from, to := newRig(t, Config{}), newRig(t, Config{})
-	source, copied := from.open("a", 0), to.open("b", 0)
-	publisher := startFFmpeg(t, publishArgs(from.url("publish:a-key"), 3)...)
+	source, copied := from.Open("a", 0), to.Open("b", 0)
+	publisher := servetest.StartFFmpeg(t, publishing(from.url("publish:a-key"), 3)...)
 	run, err := source.WaitRun(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +36,7 @@ func TestPush(t *testing.T) {
 			sent[f.Track.Kind()]++
 		}
 	}
-	if _, errs, ok := publisher.wait(); !ok {
+	if _, errs, ok := publisher.Wait(); !ok {
 		t.Error(errs)
 	}
 	arrived, err := copied.WaitRun(t.Context())
@@ -44,7 +46,7 @@ func TestPush(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	until(t, "the end", func() bool { return copied.State() == hub.StateEnded })
+	servetest.Until(t, "the end", func() bool { return copied.State() == hub.StateEnded })
 	if n := int(copied.Stats().Frames); sent[frame.Video] < 80 || n < sent[frame.Video]-8 {
 		t.Errorf("%d of %v pictures arrived", n, sent)
 	}
@@ -58,10 +60,10 @@ func TestPush(t *testing.T) {
 
 func TestPushRefused(t *testing.T) {
 	r := newRig(t, Config{})
-	r.open("a", 0)
+	r.Open("a", 0)
 	_, err := Dial(t.Context(), r.url("publish:b-key"), Options{})
 	var refused *RefusedError
-	if !errors.As(err, &refused) || refused.Code != 1401 {
+	if !errors.As(err, &refused) || refused.Reason != live.Unauthorized {
 		t.Errorf("%v, want code 1401", err)
 	}
 }
@@ -77,8 +79,8 @@ func TestPushAddress(t *testing.T) {
 		"srt://h:1/?mode=caller&streamid=#!::r=a,m=publish&x=y": "#!::r=a,m=publish",
 		"srt://[::1]:1?streamid=%23!::r=a":                      "#!::r=a",
 	} {
-		if _, cfg, err := parseTarget(raw); err != nil || cfg.StreamId != want {
-			t.Errorf("%q: stream id %q, %v", raw, cfg.StreamId, err)
+		if _, cfg, err := parseTarget(raw); err != nil || cfg.StreamID != want {
+			t.Errorf("%q: stream id %q, %v", raw, cfg.StreamID, err)
 		}
 	}
 }

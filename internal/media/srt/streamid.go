@@ -3,10 +3,12 @@ package srt
 import (
 	"errors"
 	"strings"
+
+	"glimpse/internal/media/serve"
 )
 
 // errStreamID explains what a stream id must look like; safe to show to anyone.
-var errStreamID = errors.New("the streamid must be publish:KEY, read:ID or #!::r=NAME,m=publish|request, with 1 to 128 letters, digits or _.@+- as name")
+var errStreamID = errors.New("the streamid must be publish:KEY, read:ID or #!::r=NAME,m=publish|request, with " + serve.NameRule + " as name")
 
 // request is what a peer wants.
 type request struct {
@@ -30,7 +32,7 @@ func parseStreamID(s string) (request, error) {
 	} else if mode == "publish" || mode == "read" {
 		r = request{publish: mode == "publish", name: name}
 	}
-	if !validName(r.name) {
+	if !serve.ValidName(r.name) {
 		return request{}, errStreamID
 	}
 	return r, nil
@@ -54,10 +56,4 @@ func parseStandard(s string) (request, error) {
 		return request{}, errStreamID
 	}
 	return request{publish: values["m"] == "publish", name: values["r"]}, nil
-}
-
-// validName reports whether a name has 1 to 128 of the allowed characters.
-func validName(s string) bool {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@+-"
-	return len(s) > 0 && len(s) <= 128 && strings.Trim(s, allowed) == ""
 }

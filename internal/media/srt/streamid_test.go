@@ -3,6 +3,8 @@ package srt
 import (
 	"strings"
 	"testing"
+
+	"glimpse/internal/media/serve"
 )
 
 func TestParseStreamID(t *testing.T) {
@@ -38,7 +40,7 @@ func FuzzStreamID(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := parseStreamID(s)
-		if err == nil && (!validName(r.name) || !strings.Contains(s, r.name)) {
+		if err == nil && (!serve.ValidName(r.name) || !strings.Contains(s, r.name)) {
 			t.Errorf("%q gives %+v", s, r)
 		}
 	})

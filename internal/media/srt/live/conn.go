@@ -1,0 +1,343 @@
+package live
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Times of a connection (§4.8, and libsrt's defaults).
+const (
+	idleTime     = 5 * time.Second // without a packet the peer is gone
+	keepAlive    = time.Second
+	ackAgain     = 100 * time.Millisecond
+	nakMin       = 20 * time.Millisecond
+	nakRanges    = 128
+	rttStart     = 100 * time.Millisecond
+	dropMin      = time.Second // packets are kept for the peer at least so long (§4.6)
+	driftSamples = 512
+	driftStep    = 5 * time.Millisecond
+	keyPackets   = 1 << 24 // a key is changed after so many (§6.1.6)
+	keyAhead     = 1 << 12 // and announced so many before
+)
+
+// errIdle says that nothing came any more.
+var errIdle = errors.New("srt: nothing heard from the peer for 5 s")
+
+// Stats of a connection.
+type Stats struct {
+	Received      uint64 // packets, each counted once
+	Lost          uint64 // that never came, or too late
+	Resent        uint64 // that came at a second attempt
+	Undecrypted   uint64 // that could not be decrypted
+	Sent          uint64 // packets, each counted once
+	SentAgain     uint64
+	Dropped       uint64 // not acknowledged in time: the peer does not have them
+	Unconfirmed   int    // kept for the peer
+	RTT           time.Duration
+	ReceiveDelay  time.Duration // latency, negotiated
+	SendDelay     time.Duration
+	PassphraseSet bool
+}
+
+// Conn is one connection. Read is for one goroutine, Write for one; everything
+// else may be called from anywhere.
+type Conn struct {
+	socket   *socket
+	id, peer uint32 // socket ids
+	path     path
+	start    time.Time
+	mtu      int
+	onClose  func()
+	call     *call // of whoever dialled
+
+	recvDelay, sendDelay time.Duration
+
+	wake chan struct{} // something to read
+	done chan struct{}
+
+	mu      sync.Mutex
+	err     error // why done is closed
+	over    bool  // the peer said goodbye: what is there is read at once
+	in      *receiver
+	out     *sender
+	reading []byte // what Read gave out last
+	wrote   time.Duration
+	crypto  crypto
+	timing  timing
+	scratch []byte
+	stats   Stats
+}
+
+// timing is what a connection knows of time. Guarded by Conn.mu.
+type timing struct {
+	base      time.Duration // our time at the peer's time 0
+	stamp     int64         // the peer's newest timestamp, unwrapped, in µs
+	heard     time.Time
+	said      time.Time
+	rtt, vary time.Duration
+	ackSeq    uint32 // last acknowledged
+	ackAt     time.Duration
+	ackNumber uint32
+	acks      [64]time.Duration // when they were sent, by number
+	light     int               // packets since
+	nakAt     time.Duration
+	drift     drift
+}
+
+func newConn(s *socket, to path, start time.Time, seq uint32) *Conn {
+	c := &Conn{
+		socket: s, path: to, start: start, in: newReceiver(seq), out: newSender(seq),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	c.timing = timing{heard: time.Now(), said: time.Now(), rtt: rttStart, vary: rttStart / 2, ackSeq: seq}
+	return c
+}
+
+// PayloadSize is how many bytes a Write may have: MaxPayload, or less when the
+// peer's packets are smaller.
+func (c *Conn) PayloadSize() int { return min(c.mtu-28-headerSize, MaxPayload) }
+
+// since is the connection's own time.
+func (c *Conn) since(t time.Time) time.Duration { return t.Sub(c.start) }
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.path.addr) }
+
+// Done is closed when the connection was closed or lost. The peer's goodbye is
+// heard by Read and Write.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Stats returns a snapshot.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.stats
+	st.Received, st.Lost, st.Resent = c.in.packets, c.in.lost, c.in.resent
+	st.Sent, st.SentAgain, st.Dropped, st.Unconfirmed = c.out.packets, c.out.resent, c.out.dropped, c.out.waiting()
+	st.RTT, st.ReceiveDelay, st.SendDelay = c.timing.rtt, c.recvDelay, c.sendDelay
+	st.PassphraseSet = c.crypto.passphrase != ""
+	return st
+}
+
+// Read waits for the next payload whose time has come. The bytes are valid until
+// the next call. After the peer's goodbye it gives what is left and then io.EOF;
+// after Close net.ErrClosed.
+func (c *Conn) Read() ([]byte, error) {
+	for {
+		c.mu.Lock()
+		c.in.release(c.reading)
+		c.reading = nil
+		now := c.since(time.Now())
+		if c.over {
+			now = 1<<63 - 1
+		}
+		if b, ok := c.in.pop(now); ok {
+			c.reading = b
+			c.mu.Unlock()
+			return b, nil
+		}
+		err := c.err
+		if c.over && err == nil {
+			err = io.EOF
+		}
+		c.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-c.wake:
+		case <-c.done:
+		}
+	}
+}
+
+// Write sends a payload of at most PayloadSize bytes, which are copied. It never
+// waits: what the network loses for longer than the latency is dropped and
+// counted.
+func (c *Conn) Write(payload []byte) (int, error) {
+	if len(payload) > c.PayloadSize() {
+		return 0, errors.New("srt: payload is too long")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.over:
+		return 0, io.EOF
+	}
+	now := c.since(time.Now())
+	seq := c.out.next
+	flags := flagSolo | c.crypto.sending()
+	number := uint32(c.out.packets+1) & (1<<26 - 1)
+	b := append(c.out.buffer(), words(seq, uint32(flags)<<24|number, uint32(now/time.Microsecond), c.peer)...)
+	b = append(b, payload...)
+	if c.crypto.tx != nil {
+		c.crypto.tx.crypt(flags, seq, b[headerSize:])
+	}
+	c.out.push(b, now)
+	c.wrote = now
+	c.send(b)
+	return len(payload), nil
+}
+
+// send writes a whole packet. Conn.mu is held.
+func (c *Conn) send(b []byte) {
+	c.timing.said = time.Now()
+	c.socket.send(b, c.path)
+}
+
+// control sends a control packet. Conn.mu is held.
+func (c *Conn) control(kind, subtype uint16, info uint32, body []byte) {
+	stamp := uint32(c.since(time.Now()) / time.Microsecond)
+	c.scratch = append(appendControl(c.scratch[:0], kind, subtype, info, stamp, c.peer), body...)
+	c.send(c.scratch)
+}
+
+// Close says goodbye and ends the connection; it is needed even when the peer has
+// ended it before. Idempotent.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	if c.err == nil && !c.over {
+		c.control(typeShutdown, 0, 0, words(0))
+	}
+	c.mu.Unlock()
+	c.fail(net.ErrClosed)
+	if c.call != nil { // the socket is its own
+		c.socket.close()
+	}
+	return nil
+}
+
+// Drain waits until the peer has everything that was written and has had the
+// time to give it out, at most for d: libsrt forgets what waits at the goodbye.
+func (c *Conn) Drain(d time.Duration) {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for c.owes() {
+		select {
+		case <-t.C:
+		case <-c.done:
+			return
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// owes reports whether the peer misses something.
+func (c *Conn) owes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	played := c.wrote + c.sendDelay + tick
+	return !c.over && (c.out.waiting() > 0 || (c.out.packets > 0 && c.since(time.Now()) < played))
+}
+
+// fail ends the connection.
+func (c *Conn) fail(err error) {
+	c.mu.Lock()
+	first := c.err == nil
+	if first {
+		c.err = err
+		close(c.done)
+	}
+	c.mu.Unlock()
+	if first {
+		c.socket.remove(c)
+		if c.onClose != nil {
+			c.onClose()
+		}
+	}
+}
+
+// tick does what is due, and ends a connection that has gone silent.
+func (c *Conn) tick(at time.Time) {
+	if !c.due(at) {
+		c.fail(errIdle)
+	}
+}
+
+// due reports whether the peer is still there.
+func (c *Conn) due(at time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, t := c.since(at), &c.timing
+	if c.err != nil {
+		return true
+	}
+	if at.Sub(t.heard) > idleTime {
+		return false
+	}
+	if c.peer == 0 {
+		return true // nobody has agreed yet
+	}
+	c.acknowledge(now)
+	if c.in.holes > 0 && now-t.nakAt >= c.nakEvery() {
+		t.nakAt = now
+		c.report()
+	}
+	if c.in.ripe(now) {
+		c.signal()
+	}
+	c.out.expire(now - max(c.sendDelay*5/4, dropMin) - 2*tick)
+	c.crypto.announce(c, now)
+	if at.Sub(t.said) >= keepAlive {
+		c.control(typeKeepAlive, 0, 0, words(0))
+	}
+	return true
+}
+
+// signal wakes Read.
+func (c *Conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// nakEvery is how long the peer has to send again what was reported (§4.8.2).
+func (c *Conn) nakEvery() time.Duration {
+	return max((c.timing.rtt+4*c.timing.vary)/2, nakMin)
+}
+
+// acknowledge tells the peer what came: at once when that is news, again when it
+// said nothing to it.
+func (c *Conn) acknowledge(now time.Duration) {
+	t := &c.timing
+	if c.in.packets == 0 || (c.in.have == t.ackSeq && (c.in.next == c.in.end || now-t.ackAt < ackAgain)) {
+		return
+	}
+	t.ackSeq, t.ackAt, t.light = c.in.have, now, 0
+	t.ackNumber++
+	t.acks[t.ackNumber%uint32(len(t.acks))] = now
+	rate := uint32(0)
+	if s := now.Seconds(); s > 0 {
+		rate = uint32(float64(c.in.packets) / s)
+	}
+	c.control(typeACK, 0, t.ackNumber, words(
+		c.in.have, uint32(t.rtt/time.Microsecond), uint32(t.vary/time.Microsecond), uint32(c.in.room()),
+		rate, 0, rate*MaxPayload,
+	))
+}
+
+// report tells the peer what is missing (§3.2.5).
+func (c *Conn) report() {
+	var list []uint32
+	c.in.missing(nakRanges, func(from, to uint32) { list = appendRange(list, from, to) })
+	if len(list) > 0 {
+		c.control(typeNAK, 0, 0, words(list...))
+	}
+}
+
+// appendRange appends a loss as a number or as two (appendix A).
+func appendRange(list []uint32, from, to uint32) []uint32 {
+	if from == to {
+		return append(list, from)
+	}
+	return append(list, from|1<<31, to)
+}

@@ -1,0 +1,136 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func listen(t testing.TB, cfg Config) *Listener {
+	t.Helper()
+	cfg.Addr = "127.0.0.1:0"
+	cfg.Panicked = func(p any) { t.Errorf("panic: %v", p) }
+	l, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// Payloads arrive in both directions, in order and with the sizes that they were
+// written with, plain and under every length of key; the goodbye is heard after
+// the last of them.
+func TestThereAndBack(t *testing.T) {
+	for _, length := range []int{0, 16, 24, 32} {
+		t.Run(fmt.Sprint(length), func(t *testing.T) {
+			t.Parallel()
+			l := listen(t, Config{})
+			o := Options{StreamID: "publish:someone", KeyLength: length, Latency: 200 * time.Millisecond}
+			if length > 0 {
+				o.Passphrase = "correct horse"
+			}
+			accepted := make(chan *Conn, 1)
+			go func() {
+				r, err := l.Accept()
+				if err != nil || r.StreamID() != o.StreamID {
+					t.Errorf("%v, %q", err, r.StreamID())
+				}
+				c, err := r.Accept(o.Passphrase)
+				if err != nil {
+					t.Error(err)
+				}
+				accepted <- c
+			}()
+			caller, err := Dial(t.Context(), l.Addr().String(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer caller.Close()
+			called := <-accepted
+			payload := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i%MaxPayload) }
+			const n = 300
+			for i := range n {
+				for _, c := range []*Conn{caller, called} {
+					if _, err := c.Write(payload(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for _, c := range []*Conn{caller, called} {
+				for i := range n {
+					got, err := c.Read()
+					if err != nil || !bytes.Equal(got, payload(i)) {
+						t.Fatalf("payload %d: %v, %d bytes", i, err, len(got))
+					}
+				}
+				c.Drain(5 * time.Second)
+			}
+			if d := called.Stats().ReceiveDelay; d != o.Latency {
+				t.Errorf("latency %v", d)
+			}
+			if _, err := caller.Write([]byte("last")); err != nil {
+				t.Fatal(err)
+			}
+			caller.Drain(5 * time.Second)
+			_ = caller.Close()
+			if got, err := called.Read(); err != nil || string(got) != "last" {
+				t.Errorf("%q, %v", got, err)
+			}
+			if _, err := called.Read(); !errors.Is(err, io.EOF) {
+				t.Errorf("after the goodbye: %v", err)
+			}
+			if st := called.Stats(); st.Received != n+1 || st.Lost != 0 || st.Undecrypted != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// Whoever does not know the passphrase is refused with the right code, and so is
+// everybody else who was not let in.
+func TestRefusals(t *testing.T) {
+	l := listen(t, Config{})
+	for _, tt := range []struct {
+		name, passphrase, wanted string
+		reject                   Reason
+		want                     Reason
+	}{
+		{"wrong passphrase", "battery staple", "correct horse", 0, BadSecret},
+		{"no passphrase", "", "correct horse", 0, Unsecure},
+		{"needless passphrase", "battery staple", "", 0, Unsecure},
+		{"not found", "", "", NotFound, NotFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			go func() {
+				r, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if tt.reject != 0 {
+					r.Reject(tt.reject)
+				} else if _, err := r.Accept(tt.wanted); err == nil {
+					t.Error("accepted")
+				}
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			_, err := Dial(ctx, l.Addr().String(), Options{StreamID: "x", Passphrase: tt.passphrase})
+			var refused *RefusedError
+			if !errors.As(err, &refused) || refused.Reason != tt.want {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	if n := l.Held(); n != 0 {
+		t.Errorf("%d requests are kept", n)
+	}
+}

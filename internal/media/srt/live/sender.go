@@ -1,0 +1,121 @@
+package live
+
+import "time"
+
+// maxKept bounds the bytes that wait to be acknowledged.
+const maxKept = 16 << 20
+
+// sender keeps packets until they are acknowledged or too late. It is pure: times
+// are since the connection's start.
+type sender struct {
+	first uint32 // the oldest that is kept
+	next  uint32 // of the next packet
+	slots []sent
+	free  [][]byte
+	bytes int
+	spare int // packets that may be sent again
+
+	packets, resent uint64
+	dropped         uint64 // given up before the peer had them
+}
+
+type sent struct {
+	at, again time.Duration
+	packet    []byte
+}
+
+// A peer may ask for as many packets again as were sent, and this many more.
+const spareMax = 2048
+
+func newSender(seq uint32) *sender {
+	return &sender{first: seq, next: seq, slots: make([]sent, 64), spare: spareMax}
+}
+
+func (s *sender) slot(seq uint32) *sent { return &s.slots[seq&uint32(len(s.slots)-1)] }
+
+// buffer returns memory for a packet.
+func (s *sender) buffer() []byte {
+	if n := len(s.free); n > 0 {
+		b := s.free[n-1]
+		s.free = s.free[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, maxPacket)
+}
+
+// push keeps a packet with the number next, whose bytes are given away.
+func (s *sender) push(packet []byte, now time.Duration) {
+	for distance(s.next, s.first) >= window || s.bytes+len(packet) > maxKept {
+		s.dropped++
+		s.pop()
+	}
+	if distance(s.next, s.first) >= len(s.slots) {
+		old := s.slots
+		s.slots = make([]sent, 2*len(old))
+		for q := s.first; q != s.next; q = (q + 1) & seqMask {
+			*s.slot(q) = old[q&uint32(len(old)-1)]
+		}
+	}
+	*s.slot(s.next) = sent{at: now, again: now, packet: packet}
+	s.next = (s.next + 1) & seqMask
+	s.bytes += len(packet)
+	s.packets++
+	s.spare = min(s.spare+1, spareMax)
+}
+
+// pop forgets the oldest packet.
+func (s *sender) pop() {
+	slot := s.slot(s.first)
+	s.bytes -= len(slot.packet)
+	if len(s.free) < 256 {
+		s.free = append(s.free, slot.packet)
+	}
+	*slot = sent{}
+	s.first = (s.first + 1) & seqMask
+}
+
+// ack forgets all before seq; numbers that were never sent are nonsense.
+func (s *sender) ack(seq uint32) {
+	if distance(seq, s.next) > 0 {
+		return
+	}
+	for distance(seq, s.first) > 0 {
+		s.pop()
+	}
+}
+
+// expire forgets what is older than since: the peer gave it up as well.
+func (s *sender) expire(since time.Duration) {
+	for s.first != s.next && s.slot(s.first).at < since {
+		s.dropped++
+		s.pop()
+	}
+}
+
+// nak sends again what the peer misses from one number to another, but nothing
+// that was sent after since.
+func (s *sender) nak(from, to uint32, since, now time.Duration, send func(packet []byte)) {
+	if distance(from, s.first) < 0 {
+		from = s.first
+	}
+	if distance(to, s.next) >= 0 {
+		to = (s.next - 1) & seqMask
+	}
+	for q := from; distance(q, to) <= 0 && distance(q, s.next) < 0; q = (q + 1) & seqMask {
+		slot := s.slot(q)
+		if slot.again > since {
+			continue
+		}
+		if s.spare == 0 {
+			return
+		}
+		s.spare--
+		s.resent++
+		slot.again = now
+		slot.packet[4] |= flagResent
+		send(slot.packet)
+	}
+}
+
+// waiting is how many packets are kept.
+func (s *sender) waiting() int { return distance(s.next, s.first) }
