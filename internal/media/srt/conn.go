@@ -36,7 +36,9 @@ func (c *conn) run(ctx context.Context) error {
 		info := hub.PublisherInfo{Protocol: "srt", Remote: c.req.RemoteAddr().String(), Link: c.link}
 		return c.srv.Publish(c.srv.hub, r.name, info, c.log, &ingest{conn: c, passphrase: c.srv.hub.Passphrase(r.name)})
 	}
-	return c.srv.Play(ctx, c.srv.hub, r.name, c.srv.times.start, c.log, &play{conn: c, name: r.name})
+	p := &play{conn: c, name: r.name, watched: func() {}}
+	defer func() { p.watched() }()
+	return c.srv.Play(ctx, c.srv.hub, r.name, c.srv.times.start, c.log, p)
 }
 
 // refuse turns the request down with a code that encoders show; a peer that was

@@ -16,7 +16,7 @@ import (
 type play struct {
 	*conn
 	name    string
-	watched func() // waits for the goroutine that watches; nil before there is one
+	watched func() // waits for the goroutine that watches, if there is one
 }
 
 var _ serve.Player = (*play)(nil)

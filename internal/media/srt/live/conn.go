@@ -45,15 +45,11 @@ type Stats struct {
 // Conn is one connection. Read is for one goroutine, Write for one; everything
 // else may be called from anywhere.
 type Conn struct {
-	socket   *socket
-	id, peer uint32 // socket ids
-	path     path
-	start    time.Time
-	mtu      int
-	onClose  func()
-	call     *call // of whoever dialled
-
-	recvDelay, sendDelay time.Duration
+	socket *socket
+	terms
+	start   time.Time
+	onClose func()
+	call    *call // of whoever dialled
 
 	wake chan struct{} // something to read
 	done chan struct{}
@@ -64,11 +60,18 @@ type Conn struct {
 	in      *receiver
 	out     *sender
 	reading []byte // what Read gave out last
-	wrote   time.Duration
 	crypto  crypto
 	timing  timing
 	scratch []byte
 	stats   Stats
+}
+
+// terms are what the handshake agreed.
+type terms struct {
+	id, peer             uint32 // socket ids; peer is 0 until somebody agreed
+	path                 path
+	mtu                  int
+	recvDelay, sendDelay time.Duration // latency each way
 }
 
 // timing is what a connection knows of time. Guarded by Conn.mu.
@@ -77,6 +80,7 @@ type timing struct {
 	stamp     int64         // the peer's newest timestamp, unwrapped, in µs
 	heard     time.Time
 	said      time.Time
+	wrote     time.Duration // the last payload
 	rtt, vary time.Duration
 	ackSeq    uint32 // last acknowledged
 	ackAt     time.Duration
@@ -89,7 +93,7 @@ type timing struct {
 
 func newConn(s *socket, to path, start time.Time, seq uint32) *Conn {
 	c := &Conn{
-		socket: s, path: to, start: start, in: newReceiver(seq), out: newSender(seq),
+		socket: s, terms: terms{path: to}, start: start, in: newReceiver(seq), out: newSender(seq),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.timing = timing{heard: time.Now(), said: time.Now(), rtt: rttStart, vary: rttStart / 2, ackSeq: seq}
@@ -179,7 +183,7 @@ func (c *Conn) Write(payload []byte) (int, error) {
 		c.crypto.tx.crypt(flags, seq, b[headerSize:])
 	}
 	c.out.push(b, now)
-	c.wrote = now
+	c.timing.wrote = now
 	c.send(b)
 	return len(payload), nil
 }
@@ -234,7 +238,7 @@ func (c *Conn) Drain(d time.Duration) {
 func (c *Conn) owes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	played := c.wrote + c.sendDelay + tick
+	played := c.timing.wrote + c.sendDelay + tick
 	return !c.over && (c.out.waiting() > 0 || (c.out.packets > 0 && c.since(time.Now()) < played))
 }
 
