@@ -98,10 +98,10 @@ func describe(s *hub.Stream) api.Live {
 	for _, t := range st.Tracks {
 		track := api.Track{Codec: t.Codec.Name()}
 		switch c := t.Codec.(type) {
-		case *codec.H264:
-			track.Width, track.Height = c.Width, c.Height
-		case *codec.AAC:
-			track.SampleRate, track.Channels = c.SampleRate, c.Channels
+		case codec.Video:
+			track.Width, track.Height = c.Size()
+		case codec.Audio:
+			track.SampleRate, track.Channels = c.Layout()
 		}
 		live.Stats.Tracks = append(live.Stats.Tracks, track)
 	}

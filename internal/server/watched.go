@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
@@ -35,11 +37,11 @@ func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
 		status.StartedAt = &since
 	}
 	for _, t := range st.Tracks {
-		if c, ok := t.Codec.(*codec.H264); ok {
-			status.Width, status.Height = c.Width, c.Height
+		if c, ok := t.Codec.(codec.Video); ok {
+			status.Width, status.Height = c.Size()
 		}
 		if t.Kind() == frame.Audio {
-			status.Sound = "aac"
+			status.Sound = strings.ToLower(t.Codec.Name())
 		}
 	}
 	return status, true

@@ -149,6 +149,9 @@ func (r *flvReader) parse(t *flvTag, n int64) error {
 	if unsupported := (*flv.UnsupportedError)(nil); errors.As(err, &unsupported) {
 		return malformed("%v", unsupported)
 	}
+	if name := t.Codec; name != "" && name != "H.264" && name != "AAC" {
+		return malformed("its codec is %s; the simulated glasses play H.264 and AAC", name)
+	}
 	return nil // a tag that does not parse is passed over
 }
 

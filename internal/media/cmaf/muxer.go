@@ -41,7 +41,7 @@ type cut struct {
 	wall   time.Time     // of start
 	broken bool
 	breaks bool // a discontinuity
-	audio  *codec.AAC
+	audio  codec.Audio
 }
 
 // muxer turns a run's frames into a store: pure but for what it writes there.
@@ -54,7 +54,7 @@ type muxer struct {
 	now    func() time.Time
 
 	video, audio writer
-	picture      *codec.H264   // of the open segment
+	picture      codec.Video   // of the open segment
 	base         time.Duration // media time of the run's time 0
 	started      bool
 	hole         bool          // frames were lost: the next key frame is a discontinuity
@@ -96,7 +96,7 @@ func (m *muxer) frame(f *frame.Frame) error {
 
 // pictureFrame adds a picture.
 func (m *muxer) pictureFrame(f *frame.Frame) {
-	params, ok := f.Track.Codec.(*codec.H264)
+	params, ok := f.Track.Codec.(codec.Video)
 	if !ok {
 		m.failure = errVideo
 		return
@@ -134,11 +134,11 @@ func (m *muxer) pictureFrame(f *frame.Frame) {
 }
 
 // decide says whether a picture opens a segment, and queues the cut for sound.
-func (m *muxer) decide(f *frame.Frame, params *codec.H264, dts time.Duration) *boundary {
+func (m *muxer) decide(f *frame.Frame, params codec.Video, dts time.Duration) *boundary {
 	w := &m.video
 	begun := duration(w.open.Time, videoTimescale)
 	first := m.picture == nil // the lead ends
-	changed := f.Key && !first && !params.Equal(m.picture)
+	changed := f.Key && !first && !codec.Same(params, m.picture)
 	hole := f.Key && !first && (f.Discontinuity || m.hole)
 	natural := f.Key && dts-begun >= minSegment
 	forced := dts+duration(w.nominal, videoTimescale)-begun > TargetDuration
@@ -156,7 +156,7 @@ func (m *muxer) decide(f *frame.Frame, params *codec.H264, dts time.Duration) *b
 	if hole {
 		c.end = duration(w.time+w.nominal, videoTimescale)
 	}
-	if a := carried(m.sound.source); a != nil && !a.Equal(c.audio) && f.Key {
+	if a := carried(m.sound.source); a != nil && !codec.Same(a, c.audio) && f.Key {
 		c.audio, c.breaks = a, true
 	}
 	at := &boundary{init: w.open.Init, wall: c.wall, key: f.Key, broken: hole, discontinuity: c.breaks}
@@ -189,7 +189,7 @@ func (m *muxer) newInit(i int, c frame.Codec) *Init {
 }
 
 // start opens both renditions with the lead: the first key frame and silence.
-func (m *muxer) start(f *frame.Frame, params *codec.H264) {
+func (m *muxer) start(f *frame.Frame, params codec.Video) {
 	m.sound.config = carried(m.sound.source)
 	if m.sound.config == nil {
 		m.sound.config = codec.StandardAAC()
@@ -200,10 +200,10 @@ func (m *muxer) start(f *frame.Frame, params *codec.H264) {
 	}
 	m.started = true
 	m.base = firstPicture - f.DTS - min(max(f.CTS(), 0), maxReorder)
-	m.sound.silent, m.sound.rate = silence(m.sound.config), audio.Timescale
+	m.sound.configure(m.sound.config, audio.Timescale)
 	number := uint64(m.now().Unix())
 	m.video = writer{r: m.store.video, budget: m.budget, number: number, nominal: nominalPicture}
-	m.audio = writer{r: m.store.audio, budget: m.budget, number: number, nominal: codec.AACFrameSamples}
+	m.audio = writer{r: m.store.audio, budget: m.budget, number: number, nominal: m.sound.still}
 
 	m.store.origin = f.Wall.Add(-f.PTS - m.base)
 

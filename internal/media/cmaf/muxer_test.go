@@ -535,10 +535,20 @@ func TestOtherCodecs(t *testing.T) {
 		s.picture(at+time.Millisecond, at+time.Millisecond, false)
 		s.sound(at)
 	}
+	heard := 0
 	for _, sm := range parse(t, s.m.store.audio.Snapshot()) {
 		if !isSilence(sm.Payload) {
-			t.Fatal("Opus in an AAC track")
+			heard++
+		} else if string(sm.Payload) != "\xfc\xff\xfe" {
+			t.Fatalf("%x in an Opus track", sm.Payload)
 		}
+	}
+	if heard < 80 {
+		t.Errorf("%d packets of 100 are there", heard)
+	}
+	seg := s.m.store.audio.Snapshot().Segments[0]
+	if seg.Init.Codec.Name() != "Opus" || seg.Parts[0].Frames != 10 {
+		t.Errorf("the lead has %d packets of %s in its first part", seg.Parts[0].Frames, seg.Init.Codec.Name())
 	}
 	if err := s.m.frame(&frame.Frame{Track: &frame.Track{Codec: noVideo{}}, Key: true}); err == nil {
 		t.Error("a codec that cannot be carried is accepted")
@@ -550,6 +560,11 @@ type noVideo struct{}
 func (noVideo) Kind() frame.Kind { return frame.Video }
 func (noVideo) Name() string     { return "none" }
 func (noVideo) MIME() string     { return "none" }
+
+func (noVideo) Size() (width, height int)    { return 320, 180 }
+func (noVideo) FrameRate() float64           { return 0 }
+func (noVideo) IsKey([]byte) bool            { return true }
+func (noVideo) InBand(payload []byte) []byte { return payload }
 
 // hints checks that the part which a snapshot promised came next.
 type hints map[*Rendition]*Snapshot

@@ -96,7 +96,7 @@ func (p *Packager) Stats() Stats {
 }
 
 // errVideo says that a stream's pictures cannot be carried.
-var errVideo = errors.New("only H.264 pictures can be segmented")
+var errVideo = errors.New("pictures of this codec cannot be segmented")
 
 // Output packages one run until it is over or ctx ends: a hub.Output.
 func (p *Packager) Output(ctx context.Context, run *hub.Run) {
@@ -139,7 +139,11 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
-	rd := run.Subscribe(hub.ReaderOptions{Sound: hub.SoundAAC, Passive: true})
+	form := hub.SoundAAC
+	if _, problem := run.Converted(form); problem != nil {
+		form = hub.SoundAsSent // Opus is better than none
+	}
+	rd := run.Subscribe(hub.ReaderOptions{Sound: form, Passive: true})
 	defer rd.Close()
 	var buf []*frame.Frame
 	dropped := uint64(0)
@@ -153,7 +157,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 			m.lost()
 		}
 		if ready != nil {
-			for _, t := range run.Tracks() {
+			for _, t := range rd.Tracks() {
 				if t.Kind() == frame.Audio {
 					m.setSource(t)
 				}

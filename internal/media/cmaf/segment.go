@@ -6,10 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
+	mp4codecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
@@ -28,27 +27,30 @@ type Init struct {
 	Bytes     []byte
 }
 
+// mapped is a codec that MP4 carries.
+type mapped interface {
+	frame.Codec
+	MP4Codec() mp4codecs.Codec
+}
+
 func newInit(number int, c frame.Codec) (*Init, error) {
-	track := &fmp4.InitTrack{ID: 1}
-	switch c := c.(type) {
-	case *codec.H264:
-		track.TimeScale = videoTimescale
-		track.Codec = &codecs.H264{SPS: c.SPS, PPS: c.PPS}
-	case *codec.AAC:
-		var config mpeg4audio.AudioSpecificConfig
-		if err := config.Unmarshal(c.Config); err != nil {
-			return nil, fmt.Errorf("cmaf: init: %w", err)
-		}
-		track.TimeScale = uint32(c.SampleRate)
-		track.Codec = &codecs.MPEG4Audio{Config: config}
-	default:
+	m, ok := c.(mapped)
+	if !ok {
 		return nil, fmt.Errorf("cmaf: init: %s is not supported", c.Name())
+	}
+	track := &fmp4.InitTrack{ID: 1, TimeScale: videoTimescale, Codec: m.MP4Codec()}
+	if sound, ok := c.(codec.Audio); ok {
+		rate, _ := sound.Layout()
+		track.TimeScale = uint32(rate)
 	}
 	var buf seekablebuffer.Buffer
 	if err := (fmp4.Init{Tracks: []*fmp4.InitTrack{track}}).Marshal(&buf); err != nil {
 		return nil, fmt.Errorf("cmaf: init: %w", err)
 	}
-	return &Init{Number: number, Codec: c, Timescale: track.TimeScale, Bytes: bytes.Clone(buf.Bytes())}, nil
+	// The library's name for H.265 says that parameters may come in-band alone;
+	// Apple's players refuse it, and these are in the init.
+	b := bytes.Replace(buf.Bytes(), []byte("hev1"), []byte("hvc1"), 1)
+	return &Init{Number: number, Codec: c, Timescale: track.TimeScale, Bytes: b}, nil
 }
 
 // Part is a partial segment: one moof and its mdat. Immutable to its readers;

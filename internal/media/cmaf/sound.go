@@ -18,10 +18,24 @@ type sound struct {
 	heard  time.Duration  // the picture's front when the source's sound last came
 	held   []*frame.Frame // ahead of the front
 	next   *boundary      // the segment that the next sample opens
-	config *codec.AAC     // of the open segment, or of next
-	silent []byte         // an access unit of silence of config
+	config codec.Audio    // of the open segment, or of next
+	silent []byte         // a packet of silence of config,
+	still  uint64         // its length
 	rate   uint32         // its clock
 	head   uint64         // where the last sample ends, nominally
+}
+
+// configure puts parameters in force.
+func (s *sound) configure(c codec.Audio, rate uint32) {
+	s.config, s.rate = c, rate
+	s.silent, _ = codec.SilenceOf(c, nil)
+	s.still = s.length(s.silent)
+}
+
+// length of a packet in ticks.
+func (s *sound) length(packet []byte) uint64 {
+	_, n := s.config.Samples(packet)
+	return uint64(n)
 }
 
 // follow moves the sound up to the picture's front, so that it never misses a
@@ -47,7 +61,7 @@ func (m *muxer) hear(f *frame.Frame) {
 	m.sound.held = append(m.sound.held, f)
 	n, open := len(m.cuts), m.video.open
 	params := carried(f.Track)
-	if params == nil || n == 0 || params.Equal(m.cuts[n-1].audio) || len(open.Parts) > 0 || !open.Key {
+	if params == nil || n == 0 || codec.Same(params, m.cuts[n-1].audio) || len(open.Parts) > 0 || !open.Key {
 		return // nobody may have seen the picture's segment
 	}
 	m.cuts[n-1].audio, m.cuts[n-1].breaks = params, true
@@ -72,7 +86,7 @@ func (m *muxer) soundFrame(f *frame.Frame) {
 			config = c.audio
 		}
 	}
-	if params != config && !params.Equal(config) {
+	if params != config && !codec.Same(params, config) {
 		m.budget.dropped.Add(1)
 		return
 	}
@@ -83,7 +97,7 @@ func (m *muxer) soundFrame(f *frame.Frame) {
 	}
 	m.fill(at, at)
 	time := ticks(at, m.sound.rate)
-	if time+codec.AACFrameSamples/2 < m.sound.head {
+	if time+m.sound.length(f.Payload)/2 < m.sound.head {
 		m.budget.dropped.Add(1)
 		return
 	}
@@ -107,7 +121,7 @@ func (m *muxer) quiet(t, before time.Duration) {
 	if before != never {
 		limit = ticks(before, m.sound.rate)
 	}
-	for m.sound.head < end && m.sound.head+codec.AACFrameSamples <= limit {
+	for m.sound.head < end && m.sound.head+m.sound.still <= limit {
 		m.emit(m.sound.head, m.sound.silent)
 	}
 }
@@ -119,11 +133,11 @@ func (m *muxer) cross(c cut) {
 	}
 	init := m.audio.open.Init
 	at := &boundary{wall: c.wall.Add(-c.start), key: true, discontinuity: c.breaks, broken: c.broken}
-	if c.audio != m.sound.config && !c.audio.Equal(m.sound.config) {
+	if c.audio != m.sound.config && !codec.Same(c.audio, m.sound.config) {
 		if init = m.newInit(1, c.audio); init == nil {
 			return
 		}
-		m.sound.config, m.sound.silent, m.sound.rate = c.audio, silence(c.audio), init.Timescale
+		m.sound.configure(c.audio, init.Timescale)
 		at.broken = true
 	}
 	at.init = init
@@ -140,7 +154,7 @@ func (m *muxer) emit(time uint64, payload []byte) {
 	}
 	m.audio.put(sample{payload: payload, key: true}, time, m.sound.next)
 	m.sound.next = nil
-	m.sound.head = m.audio.time + codec.AACFrameSamples
+	m.sound.head = m.audio.time + m.sound.length(payload)
 }
 
 // minClosed segments always stay: players need them.

@@ -55,7 +55,7 @@ func StandardAAC() *AAC {
 func (c *AAC) Kind() frame.Kind { return frame.Audio }
 
 // Name is "AAC".
-func (c *AAC) Name() string { return "AAC" }
+func (c *AAC) Name() string { return nameAAC }
 
 // MIME is "mp4a.40." and the object type (RFC 6381 §3.3).
 func (c *AAC) MIME() string { return fmt.Sprintf("mp4a.40.%d", c.object) }
@@ -77,6 +77,9 @@ func (c *AAC) ChannelCount() int { return c.Channels }
 
 // Samples is the clock rate and the length of an access unit in it.
 func (c *AAC) Samples([]byte) (rate int, n int64) { return c.SampleRate, AACFrameSamples }
+
+// Layout is the sample rate in Hz and the number of channels.
+func (c *AAC) Layout() (rate, channels int) { return c.SampleRate, c.Channels }
 
 // FrameDuration is the exact length of an access unit, rounded to nanoseconds.
 func (c *AAC) FrameDuration() time.Duration {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 
@@ -72,7 +71,16 @@ func reorders(s *h264.SPS) bool {
 func (c *H264) Kind() frame.Kind { return frame.Video }
 
 // Name is "H.264".
-func (c *H264) Name() string { return "H.264" }
+func (c *H264) Name() string { return nameH264 }
+
+// Size of the shown picture in pixels.
+func (c *H264) Size() (width, height int) { return c.Width, c.Height }
+
+// FrameRate is FPS.
+func (c *H264) FrameRate() float64 { return c.FPS }
+
+// IsKey is HasIDR.
+func (c *H264) IsKey(payload []byte) bool { return HasIDR(payload) }
 
 // MIME is "avc1." and profile, constraints and level of the SPS in hex (RFC 6381 §3.3).
 func (c *H264) MIME() string { return fmt.Sprintf("avc1.%02x%02x%02x", c.SPS[1], c.SPS[2], c.SPS[3]) }
@@ -135,64 +143,6 @@ func ParseAVCC(b []byte) (c *H264, lengthSize int, err error) {
 	return c, lengthSize, err
 }
 
-// NALUs iterates over the NAL units of a payload in AVCC form (4-byte lengths).
-// It ends silently at the first length that does not fit: ValidAVCC says
-// beforehand whether that can happen.
-func NALUs(payload []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for len(payload) >= 4 {
-			n := int(binary.BigEndian.Uint32(payload))
-			if n < 0 || n > len(payload)-4 {
-				return
-			}
-			if n > 0 && !yield(payload[4:4+n:4+n]) {
-				return
-			}
-			payload = payload[4+n:]
-		}
-	}
-}
-
-// ValidAVCC reports whether a payload is a sequence of whole NAL units behind
-// 4-byte lengths, with at least one.
-func ValidAVCC(payload []byte) bool {
-	any := false
-	for len(payload) > 0 {
-		if len(payload) < 4 {
-			return false
-		}
-		n := int(binary.BigEndian.Uint32(payload))
-		if n < 0 || n > len(payload)-4 {
-			return false
-		}
-		any = any || n > 0
-		payload = payload[4+n:]
-	}
-	return any
-}
-
-// WidenLengths gives NAL units behind lengths of 1, 2 or 4 bytes 4-byte ones; a
-// payload that has them already is returned as it is. One that is not a sequence
-// of whole units gives one that is not ValidAVCC.
-func WidenLengths(b []byte, size int) []byte {
-	if size == 4 {
-		return b
-	}
-	out := make([]byte, 0, len(b)+len(b)/8+16)
-	for len(b) >= size {
-		n := int(b[0])
-		if size == 2 {
-			n = n<<8 | int(b[1])
-		}
-		b = b[size:]
-		out = binary.BigEndian.AppendUint32(out, uint32(n))
-		n = min(n, len(b))
-		out = append(out, b[:n]...)
-		b = b[n:]
-	}
-	return append(out, b...)
-}
-
 // HasIDR reports whether the access unit holds an IDR slice: the only pictures
 // that this project calls key frames (MEDIA H1).
 func HasIDR(payload []byte) bool {
@@ -215,6 +165,60 @@ func (c *H264) InBand(payload []byte) []byte {
 	}
 	b := make([]byte, 0, 8+len(c.SPS)+len(c.PPS)+len(payload))
 	return append(appendNALU(appendNALU(b, c.SPS), c.PPS), payload...)
+}
+
+// h264Form is how H.264 travels: NAL units.
+type h264Form struct{}
+
+func (h264Form) record(b []byte) (Video, int, error) {
+	c, lengths, err := ParseAVCC(b)
+	if lengths == 0 {
+		lengths = 4
+	}
+	return c, lengths, err
+}
+
+func (h264Form) unit(b []byte, lengths int) []byte {
+	if lengths == 0 {
+		return FromAnnexB(b)
+	}
+	return widened(b, lengths)
+}
+
+func (h264Form) key(payload []byte) bool { return HasIDR(payload) }
+
+func (h264Form) whole(payload []byte, _ Video) []byte { return payload }
+
+// update takes a key frame's parameter sets: the last of the sequence, the first
+// of the picture.
+func (h264Form) update(payload []byte, now Video) Video {
+	var sps, pps []byte
+	for n := range NALUs(payload) {
+		switch n[0] & 0x1f {
+		case NALSPS:
+			sps = n
+		case NALPPS:
+			if pps == nil {
+				pps = n
+			}
+		}
+	}
+	if was, ok := now.(*H264); ok {
+		if sps == nil {
+			sps = was.SPS
+		}
+		if pps == nil {
+			pps = was.PPS
+		}
+		if was.Equal(&H264{SPS: sps, PPS: pps}) {
+			return nil
+		}
+	}
+	c, err := NewH264(sps, pps)
+	if err != nil {
+		return nil // as good as none
+	}
+	return c
 }
 
 // FLVConfig is the body of FLV's AVC sequence header (Annex E.4.3.1).

@@ -2,14 +2,15 @@ package codec
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/substructs"
 
 	"glimpse/internal/media/frame"
 )
@@ -70,38 +71,6 @@ func tsPrivate(d []byte) (name string, kind frame.Kind) {
 	return "", 0
 }
 
-// FromAnnexB makes the AVCC form of an access unit behind start codes (ITU-T
-// H.264 Annex B), without delimiters and filler. Nil when there is no NAL unit.
-// The bytes are copied.
-func FromAnnexB(b []byte) []byte {
-	code := []byte{0, 0, 1}
-	start := bytes.Index(b, code)
-	if start < 0 {
-		return nil
-	}
-	out := make([]byte, 0, len(b)+16)
-	for b = b[start+3:]; ; {
-		next := bytes.Index(b, code)
-		nalu := b
-		if next >= 0 {
-			nalu = b[:next]
-		}
-		nalu = bytes.TrimRight(nalu, "\x00") // trailing_zero_8bits; a NAL unit never ends in 0
-		if len(nalu) > 0 && nalu[0]&0x1f != NALAUD && nalu[0]&0x1f != NALFill {
-			out = binary.BigEndian.AppendUint32(out, uint32(len(nalu)))
-			out = append(out, nalu...)
-		}
-		if next < 0 {
-			break
-		}
-		b = b[next+3:]
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	return out
-}
-
 // ParseADTS takes AAC access units out of their ADTS headers (ISO/IEC 14496-3
 // §1.A.2.2). All of them must have the same parameters; the slices point into b.
 func ParseADTS(b []byte) (c *AAC, units [][]byte, err error) {
@@ -146,10 +115,7 @@ func (c *H264) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error 
 	if f.Key {
 		payload = c.InBand(payload)
 	}
-	var au [][]byte
-	for n := range NALUs(payload) {
-		au = append(au, n)
-	}
+	au := slices.Collect(NALUs(payload))
 	if len(au) == 0 {
 		return nil
 	}
@@ -166,4 +132,63 @@ func (c *AAC) TSCodec() tscodecs.Codec {
 // WriteTS writes an access unit behind an ADTS header.
 func (c *AAC) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error {
 	return w.WriteMPEG4Audio(t, tsClock(f.PTS), [][]byte{f.Payload})
+}
+
+// TSCodec is the codec in the words of the MPEG-TS library.
+func (c *H265) TSCodec() tscodecs.Codec { return &tscodecs.H265{} }
+
+// WriteTS writes a picture, key frames with their parameter sets.
+func (c *H265) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error {
+	payload := f.Payload
+	if f.Key {
+		payload = c.InBand(payload)
+	}
+	au := slices.Collect(NALUs(payload))
+	if len(au) == 0 {
+		return nil
+	}
+	return w.WriteH265(t, tsClock(f.PTS), tsClock(f.DTS), au)
+}
+
+// TSCodec is the codec in the words of the MPEG-TS library.
+func (c *Opus) TSCodec() tscodecs.Codec { return &tscodecs.Opus{ChannelCount: c.Channels} }
+
+// WriteTS writes a packet behind its control header.
+func (c *Opus) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error {
+	return w.WriteOpus(t, tsClock(f.PTS), [][]byte{f.Payload})
+}
+
+// ParseTSOpus takes Opus packets out of their control headers (ETSI TS 103 491
+// draft, table 6-6), as they lie in a PES packet; the slices point into b.
+func ParseTSOpus(b []byte) (packets [][]byte, err error) {
+	for len(b) > 0 {
+		var unit substructs.OpusAccessUnit
+		n, err := unit.Unmarshal(b)
+		if err != nil {
+			return nil, fmt.Errorf("opus: %w", err)
+		}
+		if n <= 0 || n > len(b) {
+			return nil, errors.New("opus: bad control header")
+		}
+		packets, b = append(packets, unit.Packet), b[n:]
+	}
+	if len(packets) == 0 {
+		return nil, errors.New("opus: no packet")
+	}
+	return packets, nil
+}
+
+// TSOpus makes the codec that an Opus stream's descriptors announce: 1 or 2
+// channels, nil for others (channel_config_code of the extension descriptor with
+// tag 0x80; 2 when it is missing).
+func TSOpus(descriptors []byte) *Opus {
+	for d := descriptors; len(d) >= 2 && len(d) >= 2+int(d[1]); d = d[2+int(d[1]):] {
+		if d[0] == 0x7f && d[1] >= 2 && d[2] == 0x80 {
+			if d[3] != 1 && d[3] != 2 {
+				return nil
+			}
+			return &Opus{Channels: int(d[3])}
+		}
+	}
+	return &Opus{Channels: 2}
 }

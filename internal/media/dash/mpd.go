@@ -118,12 +118,14 @@ func writePeriod(b *bytes.Buffer, store *cmaf.Store, p period) {
 		start = at(p.video[0].Segment, p.video[0].Since).Truncate(time.Millisecond)
 	}
 	fmt.Fprintf(b, `  <Period id="%d" start="%s">`+"\n", p.number, seconds(start))
-	if c, ok := p.video[0].Init.Codec.(*codec.H264); ok {
-		attributes := fmt.Sprintf(`mimeType="video/mp4" codecs="%s" width="%d" height="%d"`, c.MIME(), c.Width, c.Height)
+	if c, ok := p.video[0].Init.Codec.(codec.Video); ok {
+		width, height := c.Size()
+		attributes := fmt.Sprintf(`mimeType="video/mp4" codecs="%s" width="%d" height="%d"`, c.MIME(), width, height)
 		writeSet(b, store.Video(), p.video, start, "video", attributes)
 	}
-	if c, ok := p.audio[0].Init.Codec.(*codec.AAC); ok {
-		attributes := fmt.Sprintf(`mimeType="audio/mp4" codecs="%s" audioSamplingRate="%d"`, c.MIME(), c.SampleRate)
+	if c, ok := p.audio[0].Init.Codec.(codec.Audio); ok {
+		rate, _ := c.Layout()
+		attributes := fmt.Sprintf(`mimeType="audio/mp4" codecs="%s" audioSamplingRate="%d"`, c.MIME(), rate)
 		writeSet(b, store.Audio(), p.audio, start, "audio", attributes)
 	}
 	b.WriteString("  </Period>\n")

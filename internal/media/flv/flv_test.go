@@ -2,6 +2,7 @@ package flv_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/binary"
 	"errors"
 	"os/exec"
@@ -136,43 +137,113 @@ func TestWriterRepeatsSequenceHeaderOnChange(t *testing.T) {
 	if !bytes.Contains(out.Bytes(), []byte{8, 0, 0, 3, 0x23, 0x45, 0x67, 0x01}) {
 		t.Error("timestamp beyond 24 bits is not split")
 	}
-	if err := w.WriteTrack(&frame.Track{Codec: &codec.Opus{Channels: 2}}); err == nil {
-		t.Error("Opus was accepted")
+	if err := w.WriteTrack(&frame.Track{Codec: strange{}}); err == nil {
+		t.Error("a codec that FLV does not carry was accepted")
+	}
+}
+
+// strange is a codec that nothing is known of.
+type strange struct{ frame.Codec }
+
+func (strange) Name() string     { return "strange" }
+func (strange) Kind() frame.Kind { return frame.Audio }
+
+// Every codec comes back from its own tags, whatever the composition offset.
+func TestEnhancedTags(t *testing.T) {
+	opus := &codec.Opus{Channels: 1}
+	hvcC, err := hex.DecodeString("0101600000009000000000003cf000fcfdf8f800000f03200001001840010c01ffff01600000030090000003000003003c928090" +
+		"210001002942010101600000030090000003000003003ca00a080b9f7964a924caf0168080000003008000000f0422000100074401c172b46240")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h265, _, err := codec.ParseHVCC(hvcC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	av1, err := codec.ParseAV1C([]byte("\x81\x00\x0c\x00\x0a\x0b\x00\x00\x00\x04\x3c\xfe\xcc\xda\xf9\x00\x40"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		codec  flv.Codec
+		record []byte
+		parse  func([]byte) (flv.Tag, error)
+	}{{h265, h265.HVCC(), flv.ParseVideo}, {av1, av1.AV1C(), flv.ParseVideo}, {opus, opus.Head(), flv.ParseAudio}} {
+		name := c.codec.Name()
+		if tag, err := c.parse(c.codec.FLVConfig()); err != nil || tag.Packet != flv.Config || tag.Codec != name || !bytes.Equal(tag.Data, c.record) {
+			t.Errorf("%s: configuration %+v, %v", name, tag, err)
+		}
+		for _, cts := range []int32{0, 33, -33} {
+			for _, key := range []bool{true, false} {
+				tag, err := c.parse(append(c.codec.AppendFLV(nil, key, cts), 9))
+				if name != "H.265" {
+					cts = 0
+				}
+				if name == "Opus" {
+					key = false
+				}
+				if err != nil || tag.Packet != flv.Frame || tag.Codec != name || tag.Key != key || tag.CTS != cts || !bytes.Equal(tag.Data, []byte{9}) {
+					t.Errorf("%s, key %v, offset %d: %+v, %v", name, key, cts, tag, err)
+				}
+			}
+		}
+		said := map[string]float64{}
+		c.codec.FLVMetadata(func(name string, v float64) { said[name] = v })
+		if len(said) < 3 {
+			t.Errorf("%s: onMetaData says %v", name, said)
+		}
 	}
 }
 
 func TestParse(t *testing.T) {
 	tests := []struct {
-		name  string
-		video bool
-		body  []byte
-		want  flv.Tag
-		codec string // of an UnsupportedError
-		bad   bool
+		name    string
+		video   bool
+		body    []byte
+		want    flv.Tag
+		codec   string // of an UnsupportedError
+		several bool   // refused as such
+		bad     bool
 	}{
 		{name: "empty video", video: true},
-		{name: "config", video: true, body: []byte{0x17, 0, 0, 0, 0, 1}, want: flv.Tag{Packet: flv.Config, Key: true, Data: []byte{1}}},
-		{name: "key", video: true, body: []byte{0x17, 1, 0, 0, 0x42, 9}, want: flv.Tag{Packet: flv.Frame, Key: true, CTS: 0x42, Data: []byte{9}}},
-		{name: "negative composition", video: true, body: []byte{0x27, 1, 0xff, 0xff, 0xdf, 9}, want: flv.Tag{Packet: flv.Frame, CTS: -33, Data: []byte{9}}},
+		{name: "config", video: true, body: []byte{0x17, 0, 0, 0, 0, 1}, want: flv.Tag{Packet: flv.Config, Codec: "H.264", Key: true, Data: []byte{1}}},
+		{name: "key", video: true, body: []byte{0x17, 1, 0, 0, 0x42, 9}, want: flv.Tag{Packet: flv.Frame, Codec: "H.264", Key: true, CTS: 0x42, Data: []byte{9}}},
+		{name: "negative composition", video: true, body: []byte{0x27, 1, 0xff, 0xff, 0xdf, 9}, want: flv.Tag{Packet: flv.Frame, Codec: "H.264", CTS: -33, Data: []byte{9}}},
 		{name: "end of sequence", video: true, body: []byte{0x17, 2, 0, 0, 0}},
 		{name: "info frame", video: true, body: []byte{0x57, 0}},
 		{name: "short", video: true, body: []byte{0x17, 1, 0}, bad: true},
-		{name: "H.265", video: true, body: []byte{0x1c, 0, 0, 0, 0}, codec: "H.265 (HEVC)"},
-		{name: "avc1", video: true, body: append([]byte{0x91}, "avc1\x00\x00\x21\x09"...), want: flv.Tag{Packet: flv.Frame, Key: true, CTS: 33, Data: []byte{9}}},
-		{name: "avc1 without offset", video: true, body: append([]byte{0xa3}, "avc1\x09"...), want: flv.Tag{Packet: flv.Frame, Data: []byte{9}}},
-		{name: "avc1 config", video: true, body: append([]byte{0x90}, "avc1\x01"...), want: flv.Tag{Packet: flv.Config, Key: true, Data: []byte{1}}},
-		{name: "hvc1", video: true, body: append([]byte{0x90}, "hvc1"...), codec: "H.265 (HEVC)"},
-		{name: "av01", video: true, body: append([]byte{0x90}, "av01"...), codec: "AV1"},
+		{name: "H.265", video: true, body: []byte{0x1c, 0, 0, 0, 0}, codec: "H.265 by a number of its own (enhanced RTMP is taken)"},
+		{name: "avc1", video: true, body: append([]byte{0x91}, "avc1\x00\x00\x21\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "H.264", Key: true, CTS: 33, Data: []byte{9}}},
+		{name: "avc1 without offset", video: true, body: append([]byte{0xa3}, "avc1\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "H.264", Data: []byte{9}}},
+		{name: "avc1 config", video: true, body: append([]byte{0x90}, "avc1\x01"...), want: flv.Tag{Packet: flv.Config, Codec: "H.264", Key: true, Data: []byte{1}}},
+		{name: "hvc1 config", video: true, body: append([]byte{0x90}, "hvc1\x01"...), want: flv.Tag{Packet: flv.Config, Codec: "H.265", Key: true, Data: []byte{1}}},
+		{name: "hvc1", video: true, body: append([]byte{0xa1}, "hvc1\x00\x00\x21\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "H.265", CTS: 33, Data: []byte{9}}},
+		{name: "hvc1 short", video: true, body: append([]byte{0xa1}, "hvc1\x00\x00"...), bad: true},
+		{name: "hvc1 end", video: true, body: append([]byte{0x92}, "hvc1"...)},
+		{name: "av01", video: true, body: append([]byte{0x91}, "av01\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "AV1", Key: true, Data: []byte{9}}},
+		{name: "av01 in MPEG-TS's words", video: true, body: append([]byte{0x95}, "av01"...)},
+		{name: "modified", video: true, body: append([]byte{0xa7}, "\x02\x01\x02\x03\x01hvc1\x00\x00\x00\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "H.265", Data: []byte{9}}},
+		{name: "modified twice", video: true, body: append([]byte{0xa7}, "\x00\x01\x07\x01\x01\x02\x03av01\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "AV1", Data: []byte{9}}},
+		{name: "modified at length", video: true, body: append(append([]byte{0xa7, 0xff, 0x00, 0x02, 1, 2, 3}, 0x03), "hvc1\x09"...), want: flv.Tag{Packet: flv.Frame, Codec: "H.265", Data: []byte{9}}},
+		{name: "modified, cut", video: true, body: []byte{0xa7, 0xff, 0x7f, 0xff, 1}, bad: true},
+		{name: "nothing but modifiers", video: true, body: []byte{0xa7, 0, 0, 7}, bad: true},
+		{name: "several tracks", video: true, body: append([]byte{0x96, 0x01}, "hvc1"...), several: true},
+		{name: "command", video: true, body: []byte{0xd1, 0}},
 		{name: "vp09", video: true, body: append([]byte{0x90}, "vp09"...), codec: "VP9"},
 		{name: "HDR metadata", video: true, body: append([]byte{0x94}, "hvc1"...)},
-		{name: "AAC config", body: []byte{0xaf, 0, 0x11, 0x90}, want: flv.Tag{Packet: flv.Config, Data: []byte{0x11, 0x90}}},
-		{name: "AAC", body: []byte{0xaf, 1, 7}, want: flv.Tag{Packet: flv.Frame, Data: []byte{7}}},
+		{name: "AAC config", body: []byte{0xaf, 0, 0x11, 0x90}, want: flv.Tag{Packet: flv.Config, Codec: "AAC", Data: []byte{0x11, 0x90}}},
+		{name: "AAC", body: []byte{0xaf, 1, 7}, want: flv.Tag{Packet: flv.Frame, Codec: "AAC", Data: []byte{7}}},
 		{name: "empty AAC", body: []byte{0xaf, 1}},
 		{name: "cut AAC", body: []byte{0xaf}, bad: true},
 		{name: "MP3", body: []byte{0x2f, 1}, codec: "MP3"},
 		{name: "Speex", body: []byte{0xb2, 1}, codec: "Speex"},
-		{name: "Opus", body: append([]byte{0x90}, "Opus"...), codec: "Opus"},
-		{name: "mp4a", body: append([]byte{0x91}, "mp4a\x07"...), want: flv.Tag{Packet: flv.Frame, Data: []byte{7}}},
+		{name: "Opus config", body: append([]byte{0x90}, "OpusOpusHead"...), want: flv.Tag{Packet: flv.Config, Codec: "Opus", Data: []byte("OpusHead")}},
+		{name: "Opus", body: append([]byte{0x91}, "Opus\xfc"...), want: flv.Tag{Packet: flv.Frame, Codec: "Opus", Data: []byte{0xfc}}},
+		{name: "modified Opus", body: append([]byte{0x97}, "\x02\x00\x00\x01\x01Opus\xfc"...), want: flv.Tag{Packet: flv.Frame, Codec: "Opus", Data: []byte{0xfc}}},
+		{name: "FLAC", body: append([]byte{0x90}, "fLaC"...), codec: "FLAC"},
+		{name: "channels' layout", body: append([]byte{0x94}, "Opus"...)},
+		{name: "several sounds", body: append([]byte{0x95, 0x01}, "Opus"...), several: true},
+		{name: "mp4a", body: append([]byte{0x91}, "mp4a\x07"...), want: flv.Tag{Packet: flv.Frame, Codec: "AAC", Data: []byte{7}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -184,12 +255,12 @@ func TestParse(t *testing.T) {
 			var refused *flv.UnsupportedError
 			switch {
 			case errors.As(err, &refused):
-				if refused.Codec != tt.codec || !strings.Contains(err.Error(), "H.264") {
+				if refused.Codec != tt.codec || tt.several != strings.Contains(err.Error(), "multitrack") || !tt.several && !strings.Contains(err.Error(), "H.264") {
 					t.Errorf("refused %v; %q expected", err, tt.codec)
 				}
-			case (err != nil) != tt.bad || tt.codec != "":
+			case (err != nil) != tt.bad || tt.codec != "" || tt.several:
 				t.Errorf("error %v", err)
-			case got.Packet != tt.want.Packet || got.Key != tt.want.Key || got.CTS != tt.want.CTS || !bytes.Equal(got.Data, tt.want.Data):
+			case got.Packet != tt.want.Packet || got.Codec != tt.want.Codec || got.Key != tt.want.Key || got.CTS != tt.want.CTS || !bytes.Equal(got.Data, tt.want.Data):
 				t.Errorf("got %+v; %+v expected", got, tt.want)
 			}
 		})
@@ -197,7 +268,7 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzTag(f *testing.F) {
-	for _, s := range []string{"\x17\x00\x00\x00\x00\x01", "\x27\x01\xff\xff\xdf\x09", "\x91avc1\x00\x00\x21\x09", "\x90hvc1", "\xaf\x01\x07", "\x91mp4a\x07", "\x57\x00"} {
+	for _, s := range []string{"\x17\x00\x00\x00\x00\x01", "\x27\x01\xff\xff\xdf\x09", "\x91avc1\x00\x00\x21\x09", "\x90hvc1", "\xaf\x01\x07", "\x91mp4a\x07", "\x57\x00", "\xa7\x02\x01\x02\x03\x01hvc1\x00\x00\x00\x09", "\x91Opus\xfc"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -3,6 +3,9 @@ package flv
 import (
 	"errors"
 	"fmt"
+
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
 )
 
 // Packet says what a tag carries.
@@ -20,30 +23,46 @@ const (
 // a Config, the access unit of a Frame.
 type Tag struct {
 	Packet Packet
-	Key    bool  // of pictures
-	CTS    int32 // composition offset in milliseconds, of pictures
+	Codec  string // its name (package codec), of a Config and a Frame
+	Key    bool   // of pictures: what the container says
+	CTS    int32  // composition offset in milliseconds, of pictures
 	Data   []byte
 }
 
 // UnsupportedError is a codec that this server does not take.
 type UnsupportedError struct {
-	Codec string // for people: "H.265", "MP3"
+	Codec string // for people: "VP9", "MP3"; empty for several tracks of a kind
 	Video bool
 }
 
 // Error says what came and what is supported; it may be shown to anyone.
 func (e *UnsupportedError) Error() string {
+	kind := "audio"
 	if e.Video {
-		return fmt.Sprintf("video codec %s is not supported here: send H.264 (AVC) video with AAC audio", e.Codec)
+		kind = "video"
 	}
-	return fmt.Sprintf("audio codec %s is not supported here: send AAC audio with H.264 (AVC) video", e.Codec)
+	if e.Codec == "" {
+		return fmt.Sprintf("several %s tracks in one stream (multitrack) are not supported here: send one", kind)
+	}
+	return fmt.Sprintf("%s codec %s is not supported here: send %s", kind, e.Codec, codec.Supported)
 }
 
 var errShort = errors.New("flv: tag is cut short")
 
+// The packet types of Enhanced RTMP (v2).
+const (
+	exStart      = 0
+	exFrames     = 1
+	exFramesX    = 3 // of pictures: without a composition offset
+	exMetadata   = 4 // of pictures; the channels' layout of sound
+	exMultiAudio = 5
+	exMultiVideo = 6
+	exModEx      = 7 // modifiers, then the type again
+)
+
 // ParseVideo reads the body of a video tag (Annex E.4.3; Enhanced RTMP v2 for
-// the extended header). It copies nothing. Errors: *UnsupportedError for any
-// codec but H.264, otherwise the tag is malformed.
+// the extended header). It copies nothing. Errors: *UnsupportedError for a codec
+// that is not taken and for several tracks, otherwise the tag is malformed.
 func ParseVideo(b []byte) (Tag, error) {
 	if len(b) == 0 {
 		return Tag{}, nil
@@ -56,45 +75,83 @@ func ParseVideo(b []byte) (Tag, error) {
 		return Tag{}, nil
 	}
 	if id := b[0] & 0x0f; id != 7 {
-		return Tag{}, &UnsupportedError{Codec: videoName(id), Video: true}
+		return Tag{}, &UnsupportedError{Codec: codec.FLVName(frame.Video, id), Video: true}
 	}
 	if len(b) < 5 {
 		return Tag{}, errShort
 	}
+	name := codec.FLVName(frame.Video, 7)
 	switch b[1] {
 	case 0:
-		return Tag{Packet: Config, Key: true, Data: b[5:]}, nil
+		return Tag{Packet: Config, Codec: name, Key: true, Data: b[5:]}, nil
 	case 1:
-		return Tag{Packet: Frame, Key: kind == 1, CTS: int24(b[2:]), Data: b[5:]}, nil
+		return Tag{Packet: Frame, Codec: name, Key: kind == 1, CTS: int24(b[2:]), Data: b[5:]}, nil
 	}
 	return Tag{}, nil
 }
 
-// parseVideoEx reads the extended header: H.264 may be sent as "avc1".
+// extended reads an extended header from the type in the first byte on: past
+// modifiers (a time stamp's nanoseconds so far), up to the four characters.
+func extended(b []byte, multi byte) (packet byte, name string, data []byte, err error) {
+	packet, b = b[0]&0x0f, b[1:]
+	for packet == exModEx {
+		if len(b) < 1 {
+			return 0, "", nil, errShort
+		}
+		size := int(b[0]) + 1
+		b = b[1:]
+		if size == 256 {
+			if len(b) < 2 {
+				return 0, "", nil, errShort
+			}
+			size = int(b[0])<<8 + int(b[1]) + 1
+			b = b[2:]
+		}
+		if len(b) < size+1 {
+			return 0, "", nil, errShort
+		}
+		packet, b = b[size]&0x0f, b[size+1:]
+	}
+	if packet == multi {
+		return packet, "", nil, &UnsupportedError{Video: multi == exMultiVideo}
+	}
+	if packet == exMetadata {
+		return packet, "", nil, nil
+	}
+	if len(b) < 4 {
+		return 0, "", nil, errShort
+	}
+	name = codec.FourCCName(string(b[:4]))
+	if !codec.Taken(name) {
+		return 0, "", nil, &UnsupportedError{Codec: name, Video: multi == exMultiVideo}
+	}
+	return packet, name, b[4:], nil
+}
+
+// parseVideoEx reads the extended header of a picture.
 func parseVideoEx(b []byte) (Tag, error) {
-	kind, packet := b[0]>>4&7, b[0]&0x0f
-	if packet == 4 || kind == 5 { // metadata (HDR), command
+	kind := b[0] >> 4 & 7
+	if kind == 5 && b[0]&0x0f != exMetadata { // command
 		return Tag{}, nil
 	}
-	if packet == 6 || packet == 7 { // multitrack, modifiers
-		return Tag{}, &UnsupportedError{Codec: "multitrack", Video: true}
+	packet, name, data, err := extended(b, exMultiVideo)
+	if err != nil {
+		return Tag{}, err
 	}
-	if len(b) < 5 {
-		return Tag{}, errShort
-	}
-	if code := string(b[1:5]); code != "avc1" {
-		return Tag{}, &UnsupportedError{Codec: fourCCName(code), Video: true}
-	}
+	t := Tag{Packet: Frame, Codec: name, Key: kind == 1, Data: data}
 	switch packet {
-	case 0:
-		return Tag{Packet: Config, Key: true, Data: b[5:]}, nil
-	case 1:
-		if len(b) < 8 {
-			return Tag{}, errShort
+	case exStart:
+		return Tag{Packet: Config, Codec: name, Key: true, Data: data}, nil
+	case exFrames:
+		if codec.Composes(name) {
+			if len(data) < 3 {
+				return Tag{}, errShort
+			}
+			t.CTS, t.Data = int24(data), data[3:]
 		}
-		return Tag{Packet: Frame, Key: kind == 1, CTS: int24(b[5:]), Data: b[8:]}, nil
-	case 3:
-		return Tag{Packet: Frame, Key: kind == 1, Data: b[5:]}, nil
+		return t, nil
+	case exFramesX:
+		return t, nil
 	}
 	return Tag{}, nil
 }
@@ -106,43 +163,29 @@ func ParseAudio(b []byte) (Tag, error) {
 	}
 	id := b[0] >> 4
 	if id == 9 {
-		return parseAudioEx(b)
+		packet, name, data, err := extended(b, exMultiAudio)
+		if err != nil {
+			return Tag{}, err
+		}
+		return audioTag(name, packet, data), nil
 	}
 	if id != 10 {
-		return Tag{}, &UnsupportedError{Codec: audioName(id)}
+		return Tag{}, &UnsupportedError{Codec: codec.FLVName(frame.Audio, id)}
 	}
 	if len(b) < 2 {
 		return Tag{}, errShort
 	}
-	return audioTag(b[1], b[2:]), nil
+	return audioTag(codec.FLVName(frame.Audio, id), b[1], b[2:]), nil
 }
 
-// parseAudioEx reads the extended header: AAC may be sent as "mp4a".
-func parseAudioEx(b []byte) (Tag, error) {
-	packet := b[0] & 0x0f
-	if packet == 4 { // multichannel layout
-		return Tag{}, nil
-	}
-	if packet == 5 || packet == 7 {
-		return Tag{}, &UnsupportedError{Codec: "multitrack"}
-	}
-	if len(b) < 5 {
-		return Tag{}, errShort
-	}
-	if code := string(b[1:5]); code != "mp4a" {
-		return Tag{}, &UnsupportedError{Codec: fourCCName(code)}
-	}
-	return audioTag(packet, b[5:]), nil
-}
-
-func audioTag(packet byte, data []byte) Tag {
+func audioTag(name string, packet byte, data []byte) Tag {
 	switch {
 	case len(data) == 0:
 		return Tag{}
-	case packet == 0:
-		return Tag{Packet: Config, Data: data}
-	case packet == 1:
-		return Tag{Packet: Frame, Data: data}
+	case packet == exStart:
+		return Tag{Packet: Config, Codec: name, Data: data}
+	case packet == exFrames:
+		return Tag{Packet: Frame, Codec: name, Data: data}
 	}
 	return Tag{}
 }
@@ -150,71 +193,4 @@ func audioTag(packet byte, data []byte) Tag {
 // int24 reads a signed 24-bit number.
 func int24(b []byte) int32 {
 	return int32(uint32(b[0])<<24|uint32(b[1])<<16|uint32(b[2])<<8) >> 8
-}
-
-func videoName(id byte) string {
-	switch id {
-	case 2:
-		return "Sorenson H.263"
-	case 3, 6:
-		return "Screen video"
-	case 4, 5:
-		return "VP6"
-	case 8:
-		return "H.263"
-	case 9:
-		return "MPEG-4 Part 2"
-	case 12:
-		return "H.265 (HEVC)"
-	}
-	return fmt.Sprintf("number %d", id)
-}
-
-func audioName(id byte) string {
-	switch id {
-	case 0, 3:
-		return "PCM"
-	case 1:
-		return "ADPCM"
-	case 2, 14:
-		return "MP3"
-	case 4, 5, 6:
-		return "Nellymoser"
-	case 7:
-		return "G.711 A-law"
-	case 8:
-		return "G.711 mu-law"
-	case 11:
-		return "Speex"
-	case 13:
-		return "Opus"
-	}
-	return fmt.Sprintf("number %d", id)
-}
-
-// fourCCName names the codecs of Enhanced RTMP; anything else is not repeated.
-func fourCCName(code string) string {
-	switch code {
-	case "hvc1", "hev1":
-		return "H.265 (HEVC)"
-	case "vvc1":
-		return "H.266 (VVC)"
-	case "av01":
-		return "AV1"
-	case "vp08":
-		return "VP8"
-	case "vp09":
-		return "VP9"
-	case "Opus":
-		return "Opus"
-	case "fLaC":
-		return "FLAC"
-	case "ac-3":
-		return "AC-3"
-	case "ec-3":
-		return "E-AC-3"
-	case ".mp3":
-		return "MP3"
-	}
-	return "with an unknown four-character code"
 }

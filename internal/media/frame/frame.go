@@ -48,10 +48,11 @@ func (t *Track) Kind() Kind { return t.Codec.Kind() }
 
 // Frame is one access unit.
 //
-// Payload is, by codec: H.264 the access unit's NAL units, each behind a
-// 4-byte big-endian length (the AVCC form; parameter sets and SEI included
-// when the source sent them in-band); AAC one raw access unit without ADTS;
-// Opus one packet.
+// Payload is, by codec: H.264 and H.265 the access unit's NAL units, each behind
+// a 4-byte big-endian length (the AVCC form; parameter sets and SEI included
+// when the source sent them in-band); AV1 the OBUs of a temporal unit, each with
+// its size, without delimiter; AAC one raw access unit without ADTS; Opus one
+// packet.
 type Frame struct {
 	// Track in force for this frame.
 	Track *Track
@@ -62,7 +63,7 @@ type Frame struct {
 	// Wall is the wall clock of capture as well as we know it: the arrival of
 	// the epoch's first key frame plus the distance on the timeline.
 	Wall time.Time
-	// Key marks a picture that needs no other (H.264: NAL type 5). Sound
+	// Key marks a picture that needs no other (package codec decides). Sound
 	// frames are never Key.
 	Key bool
 	// Epoch counts the publisher's runs: connections, jumps of its clock.

@@ -144,18 +144,20 @@ const defaultBandwidth = 3_000_000
 // multivariant renders the multivariant playlist for one session.
 func multivariant(store *cmaf.Store, session string) []byte {
 	video, audio := store.Video().Snapshot(), store.Audio().Snapshot()
-	picture, ok := video.Segments[len(video.Segments)-1].Init.Codec.(*codec.H264)
+	picture, ok := video.Segments[len(video.Segments)-1].Init.Codec.(codec.Video)
 	if !ok {
 		return nil
 	}
-	sound, ok := audio.Segments[len(audio.Segments)-1].Init.Codec.(*codec.AAC)
+	sound, ok := audio.Segments[len(audio.Segments)-1].Init.Codec.(codec.Audio)
 	if !ok {
 		return nil
 	}
+	width, height := picture.Size()
+	_, channels := sound.Layout()
 	var b bytes.Buffer
 	b.WriteString("#EXTM3U\n#EXT-X-VERSION:9\n")
 	b.WriteString("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"sound\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"")
-	b.WriteString(strconv.Itoa(sound.Channels))
+	b.WriteString(strconv.Itoa(channels))
 	b.WriteString("\",URI=\"~" + session + "/" + audioName + "\"\n#EXT-X-STREAM-INF:BANDWIDTH=")
 	bandwidth := defaultBandwidth
 	if n := video.Bandwidth(); n > 0 {
@@ -163,8 +165,8 @@ func multivariant(store *cmaf.Store, session string) []byte {
 	}
 	b.WriteString(strconv.Itoa(bandwidth))
 	b.WriteString(",CODECS=\"" + picture.MIME() + "," + sound.MIME() + "\",RESOLUTION=")
-	b.WriteString(strconv.Itoa(picture.Width) + "x" + strconv.Itoa(picture.Height))
-	rate := picture.FPS
+	b.WriteString(strconv.Itoa(width) + "x" + strconv.Itoa(height))
+	rate := picture.FrameRate()
 	if rate <= 0 || rate > 1000 {
 		rate = video.FrameRate()
 	}

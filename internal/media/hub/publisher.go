@@ -70,7 +70,8 @@ func (p *Publisher) Video(pts, dts time.Duration, key bool, payload []byte) erro
 	if p.video == nil {
 		return ErrNoTrack
 	}
-	return p.write(unit{track: p.video, pts: pts, dts: dts, key: key && codec.HasIDR(payload), payload: payload})
+	c, ok := p.video.Codec.(codec.Video)
+	return p.write(unit{track: p.video, pts: pts, dts: dts, key: key && ok && c.IsKey(payload), payload: payload})
 }
 
 // Audio writes a sound frame; see Video.

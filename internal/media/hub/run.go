@@ -91,12 +91,10 @@ func (r *Run) announce(t *frame.Track, payload []byte) []byte {
 	if t == before {
 		return payload
 	}
-	was, _ := before.Codec.(*codec.H264)
-	is, ok := t.Codec.(*codec.H264)
-	if !ok || was != nil && was.Equal(is) {
-		return payload
+	if is, ok := t.Codec.(codec.Video); ok && !codec.Same(before.Codec, is) {
+		return is.InBand(payload)
 	}
-	return is.InBand(payload)
+	return payload
 }
 
 // append puts f, which came at the time given since the start, into the ring, its

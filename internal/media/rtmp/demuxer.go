@@ -16,8 +16,8 @@ import (
 // alone, without I/O.
 type demuxer struct {
 	serve.Intake
-	clock   flv.Clock
-	lengths int // size of the NAL unit lengths in the publisher's pictures; 0: no configuration yet
+	clock flv.Clock
+	codec string // of the sound; empty before its configuration
 }
 
 // message handles one message. Errors: *flv.UnsupportedError, errUnpublished, or
@@ -39,7 +39,7 @@ func (d *demuxer) message(m message) error {
 }
 
 // tag hands a parsed tag on.
-func (d *demuxer) tag(tag flv.Tag, err error, ts uint32, config func([]byte) error, media func(time.Duration, flv.Tag) error) error {
+func (d *demuxer) tag(tag flv.Tag, err error, ts uint32, config func(flv.Tag) error, media func(time.Duration, flv.Tag) error) error {
 	switch {
 	case err != nil:
 		if unsupported := (*flv.UnsupportedError)(nil); errors.As(err, &unsupported) {
@@ -48,52 +48,35 @@ func (d *demuxer) tag(tag flv.Tag, err error, ts uint32, config func([]byte) err
 		d.Skip()
 		return nil
 	case tag.Packet == flv.Config:
-		return config(tag.Data)
+		return config(tag)
 	case tag.Packet == flv.Frame:
 		return media(d.clock.Unwrap(ts), tag)
 	}
 	return nil
 }
 
-// videoConfig takes a sequence header. One that cannot be used is not the end:
-// parameter sets may come in-band.
-func (d *demuxer) videoConfig(b []byte) error {
-	c, size, err := codec.ParseAVCC(b)
-	if size == 0 {
-		size = 4
-	}
-	d.lengths = size
-	if err != nil {
-		d.Log.Warn("publisher's video configuration cannot be used; waiting for one in the pictures", "error", err)
-		return nil
-	}
-	return d.VideoConfig(c)
-}
+func (d *demuxer) videoConfig(t flv.Tag) error { return d.VideoConfig(t.Codec, t.Data) }
 
-func (d *demuxer) audioConfig(b []byte) error {
-	c, err := codec.NewAAC(b)
+func (d *demuxer) audioConfig(t flv.Tag) error {
+	c, err := codec.NewAudio(t.Codec, t.Data)
 	if err != nil {
 		d.Log.Warn("publisher's audio configuration cannot be used: no sound", "error", err)
 		return nil
 	}
+	d.codec = t.Codec
 	return d.AudioConfig(c)
 }
 
 // picture takes one access unit; dts is on the publisher's clock.
-func (d *demuxer) picture(dts time.Duration, tag flv.Tag) error {
-	if d.lengths == 0 {
-		return nil // before the configuration
-	}
-	payload := codec.WidenLengths(tag.Data, d.lengths)
-	if !codec.ValidAVCC(payload) {
-		d.Skip()
-		return nil
-	}
-	return d.Picture(dts+time.Duration(tag.CTS)*time.Millisecond, dts, payload)
+func (d *demuxer) picture(dts time.Duration, t flv.Tag) error {
+	return d.Sample(t.Codec, dts+time.Duration(t.CTS)*time.Millisecond, dts, t.Data)
 }
 
-func (d *demuxer) sound(pts time.Duration, tag flv.Tag) error {
-	return d.Sound(pts, tag.Data)
+func (d *demuxer) sound(pts time.Duration, t flv.Tag) error {
+	if d.codec != t.Codec {
+		return nil // before the configuration, or an unusable one
+	}
+	return d.Sound(pts, t.Data)
 }
 
 // metadata looks for announced sound, for which the hub waits a moment.

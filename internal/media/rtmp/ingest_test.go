@@ -24,7 +24,7 @@ func TestUnsupportedCodecs(t *testing.T) {
 	r := newRig(t, Config{})
 	r.Open("one", time.Minute)
 	for want, args := range map[string][]string{
-		"audio codec MP3 is not supported here: send AAC": {"-c:a", "libmp3lame"},
+		"audio codec MP3 is not supported here: send H.264": {"-c:a", "libmp3lame"},
 		"video codec Sorenson H.263 is not supported":     {"-c:v", "flv1", "-tune", "", "-preset", ""},
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/codec"
+	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 )
@@ -26,8 +27,10 @@ type Intake struct {
 	Out Sink
 	Log *slog.Logger
 
-	video     *codec.H264
-	audio     *codec.AAC
+	name      string // of the pictures' codec
+	pictures  *codec.Pictures
+	video     codec.Video // that the sink was told of
+	audio     codec.Audio
 	malformed int
 }
 
@@ -45,71 +48,100 @@ func (in *Intake) Skip() {
 	}
 }
 
-// VideoConfig applies parameters of the pictures that follow.
-func (in *Intake) VideoConfig(c *codec.H264) error {
-	if in.video != nil && in.video.Equal(c) {
+// of returns what follows the pictures of a codec, by its name.
+func (in *Intake) of(name string) (*codec.Pictures, error) {
+	if in.name != name {
+		pictures := codec.NewPictures(name)
+		if pictures == nil {
+			return nil, &flv.UnsupportedError{Codec: name, Video: true}
+		}
+		in.name, in.pictures = name, pictures
+	}
+	return in.pictures, nil
+}
+
+// VideoConfig takes a decoder configuration record (avcC, hvcC, av1C) of a codec,
+// by its name (package codec), for the pictures that follow. One that cannot be
+// used is not the end: parameters may come in-band. Errors:
+// *flv.UnsupportedError and those of the sink.
+func (in *Intake) VideoConfig(name string, record []byte) error {
+	pictures, err := in.of(name)
+	if err != nil {
+		return err
+	}
+	if err := pictures.Configure(record); err != nil {
+		in.Log.Warn("publisher's video configuration cannot be used; waiting for one in the pictures", "error", err)
+		return nil
+	}
+	return in.tell()
+}
+
+// tell announces new parameters of the pictures.
+func (in *Intake) tell() error {
+	c := in.pictures.Codec()
+	if c == nil || in.video == c {
 		return nil
 	}
 	in.video = c
-	in.Log.Info("video parameters", "codec", c.MIME(), "width", c.Width, "height", c.Height)
+	width, height := c.Size()
+	in.Log.Info("video parameters", "codec", c.MIME(), "width", width, "height", height)
 	return in.Out.SetTrack(&frame.Track{Codec: c})
 }
 
 // AudioConfig applies parameters of the sound that follows.
-func (in *Intake) AudioConfig(c *codec.AAC) error {
-	if in.audio != nil && in.audio.Equal(c) {
+func (in *Intake) AudioConfig(c codec.Audio) error {
+	if in.audio != nil && codec.Same(in.audio, c) {
 		return nil
 	}
 	in.audio = c
-	in.Log.Info("audio parameters", "codec", c.MIME(), "rate", c.SampleRate, "channels", c.Channels)
+	rate, channels := c.Layout()
+	in.Log.Info("audio parameters", "codec", c.MIME(), "rate", rate, "channels", channels)
 	return in.Out.SetTrack(&frame.Track{Codec: c})
 }
 
-// Picture hands over one access unit, whose bytes are given away. Whatever the
-// container calls a key frame, the NAL units decide: recovery points are marked
-// as key frames too, and encoders forget the mark.
-func (in *Intake) Picture(pts, dts time.Duration, payload []byte) error {
-	key := codec.HasIDR(payload)
-	if key {
-		if err := in.inBand(payload); err != nil {
-			return err
-		}
+// Sample hands over one access unit as FLV and MP4 have it, whose bytes are given
+// away. Whatever the container calls a key frame, the bits decide: recovery
+// points are marked as key frames too, and encoders forget the mark.
+func (in *Intake) Sample(name string, pts, dts time.Duration, sample []byte) error {
+	if in.name != name {
+		return nil // before the configuration
 	}
-	if in.video == nil {
-		return nil
-	}
-	return in.Out.Video(pts, dts, key, payload)
+	payload, key, err := in.pictures.Unit(sample)
+	return in.hand(pts, dts, payload, key, err)
 }
 
-// inBand looks for parameter sets in a key frame and applies new ones.
-func (in *Intake) inBand(payload []byte) error {
-	var sps, pps []byte
-	for n := range codec.NALUs(payload) {
-		switch n[0] & 0x1f {
-		case codec.NALSPS:
-			sps = n
-		case codec.NALPPS:
-			if pps == nil { // later ones are for pictures that use another
-				pps = n
-			}
-		}
-	}
-	if in.video != nil {
-		if sps == nil {
-			sps = in.video.SPS
-		}
-		if pps == nil {
-			pps = in.video.PPS
-		}
-		if in.video.Equal(&codec.H264{SPS: sps, PPS: pps}) {
-			return nil
-		}
-	}
-	c, err := codec.NewH264(sps, pps)
+// AnnexB is Sample for an access unit behind start codes; the bytes are copied.
+func (in *Intake) AnnexB(name string, pts, dts time.Duration, unit []byte) error {
+	pictures, err := in.of(name)
 	if err != nil {
-		return nil // as good as none
+		return err
 	}
-	return in.VideoConfig(c)
+	payload, key, err := pictures.AnnexB(unit)
+	return in.hand(pts, dts, payload, key, err)
+}
+
+// Picture is Sample for an access unit of H.264 in the hub's form.
+func (in *Intake) Picture(pts, dts time.Duration, payload []byte) error {
+	pictures, err := in.of("H.264")
+	if err != nil {
+		return err
+	}
+	payload, key, err := pictures.Take(payload)
+	return in.hand(pts, dts, payload, key, err)
+}
+
+func (in *Intake) hand(pts, dts time.Duration, payload []byte, key bool, err error) error {
+	switch {
+	case err != nil:
+		in.Skip()
+		return nil
+	case payload == nil: // no parameters yet
+		return nil
+	}
+	if err := in.tell(); err != nil {
+		return err
+	}
+	return in.Out.Video(pts, dts, key, payload)
 }
 
 // Sound hands over one sound frame, whose bytes are given away.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 )
@@ -110,24 +109,30 @@ func (t *Transcoder) makeThumb(th *thumb, key *frame.Frame, log *slog.Logger) (<
 	return busy, nil
 }
 
+// still is a codec whose key frames a decoder can read alone.
+type still interface {
+	Elementary(key []byte) (format string, stream []byte)
+}
+
 // picture runs the one-shot child.
 func (t *Transcoder) picture(key *frame.Frame, log *slog.Logger) ([]byte, error) {
-	h, ok := key.Track.Codec.(*codec.H264)
+	c, ok := key.Track.Codec.(still)
 	if !ok {
 		return nil, fmt.Errorf("no thumbnails of %s", key.Track.Codec.Name())
 	}
+	format, stream := c.Elementary(key.Payload)
 	ctx, cancel := context.WithTimeout(t.ctx, thumbWall)
 	defer cancel()
-	c, err := t.start(ctx, job{args: thumbArgs(), input: bytes.NewReader(annexB(h, key.Payload)), cpu: thumbCPU})
+	child, err := t.start(ctx, job{args: thumbArgs(format), input: bytes.NewReader(stream), cpu: thumbCPU})
 	if err != nil {
 		return nil, err
 	}
-	jpeg, err := io.ReadAll(io.LimitReader(c.stdout, thumbBytes+1))
+	jpeg, err := io.ReadAll(io.LimitReader(child.stdout, thumbBytes+1))
 	if len(jpeg) > thumbBytes {
-		c.kill()
+		child.kill()
 		err = errors.New("the picture is larger than 1 MiB")
 	}
-	died := c.wait()
+	died := child.wait()
 	switch {
 	case t.ctx.Err() != nil:
 		return nil, ErrClosed
@@ -146,30 +151,13 @@ func (t *Transcoder) picture(key *frame.Frame, log *slog.Logger) ([]byte, error)
 	return jpeg, nil
 }
 
-func thumbArgs() []string {
+func thumbArgs(format string) []string {
 	return []string{
 		"-nostdin", "-hide_banner", "-loglevel", "error", "-threads", "1",
-		"-protocol_whitelist", "pipe", "-f", "h264", "-i", "pipe:0",
+		"-protocol_whitelist", "pipe", "-f", format, "-i", "pipe:0",
 		"-map", "0:v:0", "-frames:v", "1", "-vf", "scale=w='min(640,iw)':h=-2", "-threads", "1",
 		"-q:v", "4", "-f", "mjpeg", "pipe:1",
 	}
-}
-
-// annexB is the picture as a byte stream (ITU-T H.264 annex B) under the
-// track's parameter sets alone: their dimensions were checked, those of sets
-// inside the picture were not.
-func annexB(h *codec.H264, payload []byte) []byte {
-	start := []byte{0, 0, 0, 1}
-	b := make([]byte, 0, len(payload)+len(h.SPS)+len(h.PPS)+64)
-	b = append(append(b, start...), h.SPS...)
-	b = append(append(b, start...), h.PPS...)
-	for n := range codec.NALUs(payload) {
-		switch n[0] & 0x1f {
-		case codec.NALSlice, codec.NALIDR:
-			b = append(append(b, start...), n...)
-		}
-	}
-	return b
 }
 
 // ServeThumbnail answers GET /live/<playback id>/thumbnail.jpg for a stream (nil
