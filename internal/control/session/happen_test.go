@@ -16,7 +16,7 @@ const outage = 6 * time.Second
 // happen is one random thing.
 func (h *history) happen() {
 	pkg := rapid.SampledFrom(players).Draw(h.t, "app")
-	op := rapid.IntRange(0, 27).Draw(h.t, "op")
+	op := rapid.IntRange(0, 28).Draw(h.t, "op")
 	p := h.procs[pkg]
 	here := p != nil && p.away.IsZero()
 	switch {
@@ -47,6 +47,9 @@ func (h *history) happen() {
 	case op == 23 && here:
 		h.askStatus(pkg, p)
 	case op == 24:
+		h.slow = !h.slow
+		h.settle()
+	case op == 25:
 		h.w.streams.mu.Lock()
 		h.w.streams.fail = !h.w.streams.fail && rapid.Bool().Draw(h.t, "fail")
 		h.w.streams.mu.Unlock()
@@ -65,7 +68,7 @@ func (h *history) ask(pkg string, p *process) {
 		frame = fmt.Sprintf(`{"type":%q,"rtmpUrl":%q,"stream":{"durationLimit":%d}}`, styles[pkg].start, url,
 			rapid.SampledFrom([]int{0, 0, 20}).Draw(h.t, "limit"))
 	}
-	p.open[k], p.since[k] = true, time.Now()
+	p.open[k], p.since[k], p.doubt = true, time.Now(), false
 	h.send(p.link, frame)
 	if rapid.IntRange(0, 5).Draw(h.t, "twice") == 0 && p.link != nil && p.away.IsZero() {
 		p.open[k], p.since[k] = true, time.Now()
@@ -108,6 +111,16 @@ func (h *history) back(pkg string, p *process) {
 	h.settle()
 	if len(socket.got("tpa_connection_ack")) != 1 || len(socket.got("device_state_update")) == 0 {
 		h.failf("%s was greeted with %v", pkg, socket.types())
+	}
+	if p.doubt { // what the cloud has forgotten is over; the SDK finds out by its own time limit or its next stop
+		for k, status := range map[camera.Kind]string{camera.Managed: "managed_stream_status", camera.Direct: styles[pkg].status} {
+			if believed[k] && len(socket.got(status)) == 0 {
+				h.note("%s's %s stream is forgotten", pkg, k)
+				p.open[k], believed[k] = false, false
+				delete(p.since, k)
+			}
+		}
+		p.doubt = false
 	}
 	if believed[camera.Managed] && len(socket.got("managed_stream_status")) == 0 ||
 		believed[camera.Direct] && len(socket.got(styles[pkg].status)) == 0 {
@@ -172,7 +185,9 @@ func (h *history) glassesReport() {
 			id = ""
 		}
 		why := rapid.SampledFrom([]string{"", "", "Network error", "battery too low"}).Draw(h.t, "why")
-		h.send(h.phone, fmt.Sprintf(`{"type":"stream_status","streamId":%q,"status":%q,"errorDetails":%q}`, id, status, why))
+		for range 1 + rapid.IntRange(0, 5).Draw(h.t, "twice")/5 {
+			h.send(h.phone, fmt.Sprintf(`{"type":"stream_status","streamId":%q,"status":%q,"errorDetails":%q}`, id, status, why))
+		}
 	}
 	switch rapid.IntRange(0, 6).Draw(h.t, "report") {
 	case 0:
@@ -262,19 +277,28 @@ func (h *history) stale() {
 func (h *history) reboot(kill bool) {
 	h.note("the server restarts, killed: %v", kill)
 	before, had := h.media()
+	stream := h.camera().Stream
 	if had { // holders who gave their session away are not brought back
-		had = slices.ContainsFunc(h.camera().Stream.Holds, func(hold camera.Hold) bool { return !h.released[hold.App] })
+		had = slices.ContainsFunc(stream.Holds, func(hold camera.Hold) bool { return !h.released[hold.App] })
 	}
 	for _, p := range h.procs {
 		if p.away.IsZero() {
 			p.away = time.Now()
+		}
+		if kill && h.lag > 0 {
+			p.doubt, p.orphan = true, true
 		}
 	}
 	h.phone = nil
 	h.late, h.oldPhones = nil, nil
 	h.ingest = nil // the old process's media plane has died with it
 	h.mu.Lock()
-	h.asked = nil
+	if rapid.Bool().Draw(h.t, "asked in vain") {
+		h.asked = nil
+	}
+	for _, pkg := range h.asked {
+		h.forgot[pkg] = kill && h.lag > 0
+	}
 	h.mu.Unlock()
 	h.w.streams.mu.Lock()
 	h.w.streams.fail = false
@@ -282,6 +306,15 @@ func (h *history) reboot(kill bool) {
 	h.restart(kill)
 	h.settle()
 	after, has := h.media()
+	if had && h.lag > 0 && (stream.FirstLive.IsZero() || stream.Limit > 0) {
+		had = has // its time may have run out while the last writes of a slow store were waited for
+	}
+	if kill && h.lag > 0 { // some earlier moment
+		clear(h.released)
+		before, had = h.opened[after.StreamID]
+		has = has && had
+		had = has
+	}
 	if had != has || had && (before.StreamID != after.StreamID || before.IngestKey != after.IngestKey || before.PlaybackID != after.PlaybackID) {
 		h.failf("before the restart ingest %v %v, after it %v %v", had, before.StreamID, has, after.StreamID)
 	}
@@ -355,7 +388,7 @@ func (h *history) check() {
 // the apps of the wearer are here.
 func (h *history) cooperate() {
 	h.note("everybody cooperates")
-	h.acks = true
+	h.acks, h.slow = true, false
 	h.mu.Lock()
 	clear(h.dead)
 	h.mu.Unlock()

@@ -27,6 +27,11 @@ import (
 // stands a model of what each app's process believes, made of nothing but the
 // frames that it got.
 //
+// The store's writes take a while in some histories, and a kill then loses what is
+// under way: the cloud goes on from an earlier moment, and who comes back is told
+// of that one. Then the next stop or start of an app that was forgotten must do
+// what it says, and nobody may be left with a stream that nobody can end.
+//
 // The camera never has two owners, an app that believes in a stream has it, each
 // request is live or has ended within 24 s, each hold ends in exactly one
 // terminal status, and after a restart an app is told how its stream stands.
@@ -87,6 +92,7 @@ type process struct {
 	open   map[camera.Kind]bool // a stream is wanted or running, or its end is awaited
 	since  map[camera.Kind]time.Time
 	orphan bool // the process before it may have left a hold
+	doubt  bool // the cloud was killed, and may remember less of it than was
 }
 
 // history is one run.
@@ -96,15 +102,20 @@ type history struct {
 	restart func(kill bool)
 	story   []string // what happened, for humans
 
-	procs    map[string]*process // that are alive
-	dead     map[string]bool     // app servers that do not answer
-	mu       sync.Mutex          // guards asked
-	asked    []string            // packages of webhooks not yet obeyed
-	released map[string]bool     // gave their session away
-	late     []*AppLink          // superseded or closed sockets
-	past     []string            // streamIds of before
-	ingest   []IngestSpec        // that were open once
-	rests    sync.WaitGroup      // starts by REST
+	procs    map[string]*process   // that are alive
+	dead     map[string]bool       // app servers that do not answer
+	mu       sync.Mutex            // guards asked
+	asked    []string              // packages of webhooks not yet obeyed
+	askedAt  time.Time             // the newest of them
+	slow     bool                  // app servers take a while to obey
+	forgot   map[string]bool       // packages that were asked by a cloud which was killed and remembers an earlier moment
+	released map[string]bool       // gave their session away
+	late     []*AppLink            // superseded or closed sockets
+	past     []string              // streamIds of before
+	ingest   []IngestSpec          // that were open once in this process of the cloud
+	opened   map[string]IngestSpec // in any, by streamId
+	lag      time.Duration         // of the store's writes
+	rests    sync.WaitGroup        // starts by REST
 
 	phone     *PhoneLink
 	screen    *fakeSocket
@@ -117,7 +128,7 @@ type history struct {
 }
 
 func newHistory(t *rapid.T, w *world) *history {
-	h := &history{t: t, w: w, procs: map[string]*process{}, dead: map[string]bool{}, released: map[string]bool{}, acks: true}
+	h := &history{t: t, w: w, opened: map[string]IngestSpec{}, procs: map[string]*process{}, dead: map[string]bool{}, released: map[string]bool{}, forgot: map[string]bool{}, acks: true}
 	w.apps["com.x.third"] = apps.App{Package: "com.x.third", URL: "http://third", Permissions: []string{"CAMERA"}}
 	w.hooks.onStart = func(_ context.Context, req protocol.SessionRequest) error {
 		pkg := strings.TrimPrefix(req.SessionID, wearer+"-")
@@ -126,10 +137,11 @@ func newHistory(t *rapid.T, w *world) *history {
 		if h.dead[pkg] {
 			return fmt.Errorf("dial: %w", apps.ErrUnreachable)
 		}
-		h.asked = append(h.asked, pkg)
+		h.asked, h.askedAt = append(h.asked, pkg), time.Now()
 		return nil
 	}
-	h.restart = w.remembering()
+	h.lag = rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(t, "lag")
+	h.restart = w.rememberingSlowly(h.lag)
 	return h
 }
 
@@ -198,17 +210,21 @@ func (h *history) pass(d time.Duration) {
 // the one that was.
 func (h *history) webhooks() bool {
 	h.mu.Lock()
+	if h.slow && time.Since(h.askedAt) < 5*time.Second {
+		h.mu.Unlock()
+		return false
+	}
 	asked := h.asked
 	h.asked = nil
 	slices.Sort(asked) // they come from goroutines, in no order
 	h.mu.Unlock()
 	for _, pkg := range asked {
 		h.note("%s is asked to connect", pkg)
-		orphan := true
 		if old := h.procs[pkg]; old != nil && old.away.IsZero() {
 			h.late = append(h.late, old.link)
 		}
-		h.attach(pkg, &process{open: map[camera.Kind]bool{}, since: map[camera.Kind]time.Time{}, orphan: orphan})
+		h.attach(pkg, &process{open: map[camera.Kind]bool{}, since: map[camera.Kind]time.Time{}, orphan: true, doubt: h.forgot[pkg]})
+		delete(h.forgot, pkg)
 	}
 	return len(asked) > 0
 }
@@ -277,6 +293,9 @@ func (h *history) told(pkg string, p *process, m message) {
 		return
 	}
 	h.note("    %s: %s %s %s", pkg, k, status, m.str("message"))
+	if !p.open[k] && p.doubt { // the cloud forgot that it had ended
+		p.open[k] = true
+	}
 	if !p.open[k] {
 		h.failf("%s told %s %s and has nothing open", pkg, k, status)
 	}
@@ -396,6 +415,7 @@ func (h *history) media() (spec IngestSpec, ok bool) {
 		h.failf("%d ingests are open", len(h.w.streams.open))
 	}
 	for _, spec = range h.w.streams.open {
+		h.opened[spec.StreamID] = spec
 		return spec, true
 	}
 	return spec, false

@@ -90,7 +90,7 @@ func (s *Session) restore(r *Record, found []*appSession) {
 	}
 	s.needed() // apps without a phone need none
 	s.camera = camera.Restore(r.Camera, s.reg.cfg.Camera, now)
-	s.memory.dirty = true
+	s.memory.stored()
 	stream := s.camera.Stream
 	if stream == nil {
 		return
@@ -123,6 +123,10 @@ type memory struct {
 
 	asleep bool // the session ends, its apps sleep: all that is left to be stored
 }
+
+// stored notes that the store has a record which this session did not write: it
+// is replaced or deleted whatever becomes of the session.
+func (m *memory) stored() { m.last, m.dirty = []byte("by another"), true }
 
 // remember gives the store the session's record when it has changed.
 func (s *Session) remember() {

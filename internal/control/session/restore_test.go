@@ -14,7 +14,10 @@ import (
 
 // remembering gives the world a store and returns a function that replaces the
 // registry by its successor, as a restart of the process does.
-func (w *world) remembering() (restart func(kill bool)) {
+func (w *world) remembering() (restart func(kill bool)) { return w.rememberingSlowly(0) }
+
+// rememberingSlowly is the same with a store whose writes take lag.
+func (w *world) rememberingSlowly(lag time.Duration) (restart func(kill bool)) {
 	w.t.Helper()
 	backend := store.NewMemory()
 	w.t.Cleanup(backend.Close)
@@ -24,7 +27,7 @@ func (w *world) remembering() (restart func(kill bool)) {
 	}
 	var alive *mortalStore
 	next := func() {
-		alive = &mortalStore{Store: bucket}
+		alive = &mortalStore{Store: bucket, lag: lag}
 		w.reg = New(w.deps(alive), Config{}, slog.New(slog.DiscardHandler))
 		if err := w.reg.Restore(w.ctx); err != nil {
 			w.t.Error(err)
@@ -44,21 +47,31 @@ func (w *world) remembering() (restart func(kill bool)) {
 	}
 }
 
-// mortalStore is a store as one process sees it; a dead one writes no more.
+// mortalStore is a store as one process sees it: a write takes lag, and one that
+// is under way when the process dies comes to nothing.
 type mortalStore struct {
 	Store
+	lag  time.Duration
 	dead atomic.Bool
 }
 
+// alive takes the time of a write and says whether the process lived through it.
+func (m *mortalStore) alive() bool {
+	if m.lag > 0 && !m.dead.Load() {
+		time.Sleep(m.lag)
+	}
+	return !m.dead.Load()
+}
+
 func (m *mortalStore) Put(ctx context.Context, user string, r Record) error {
-	if m.dead.Load() {
+	if !m.alive() {
 		return nil
 	}
 	return m.Store.Put(ctx, user, r)
 }
 
 func (m *mortalStore) Delete(ctx context.Context, user string) error {
-	if m.dead.Load() {
+	if !m.alive() {
 		return nil
 	}
 	return m.Store.Delete(ctx, user)
@@ -177,6 +190,49 @@ func TestRestartForgetsStoppedApps(t *testing.T) {
 		restart(true)
 		if w.reg.lookup(wearer) != nil {
 			t.Errorf("running %v", w.reg.RunningApps(w.ctx, wearer))
+		}
+	})
+}
+
+// A process that connects because of a webhook from before the restart is a
+// fresh one: an unasked "active" would make its SDK believe in a stream.
+func TestRestartKnowsAFreshProcess(t *testing.T) {
+	for name, asked := range map[string]bool{"asked before": true, "came back by itself": false} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				restart := w.remembering()
+				phone, _ := w.phone()
+				app, _ := w.run(phone, "com.x.app", true)
+				w.say(app, `{"type":"managed_stream_request"}`)
+				w.streams.only(t).Notify(MediaEvent{State: MediaLive})
+				synctest.Wait()
+				app.Gone(w.ctx)
+				if asked {
+					time.Sleep(8100 * time.Millisecond)
+				}
+				restart(true)
+				_, socket := w.connect("com.x.app", true)
+				if told := len(socket.got("managed_stream_status")); (told == 0) != asked {
+					t.Errorf("it was told %d statuses", told)
+				}
+			})
+		})
+	}
+}
+
+// A record that leads to nothing goes: it must not come back with each restart.
+func TestRestartForgetsWhatIsOver(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		restart := w.remembering()
+		phone, _ := w.phone()
+		app, _ := w.run(phone, "com.x.app", false)
+		w.say(app, `{"type":"managed_stream_request"}`)
+		delete(w.apps, "com.x.app")
+		restart(true)
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if items, err := w.reg.deps.Store.All(w.ctx); err != nil || len(items) != 0 {
+			t.Errorf("left in the store: %v, %v", items, err)
 		}
 	})
 }

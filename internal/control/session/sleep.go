@@ -83,7 +83,7 @@ func (s *Session) wake(sleepers []apps.App) {
 	if !slept {
 		return
 	}
-	s.memory.last, s.memory.dirty = []byte("asleep"), true // the store has a record that we did not write
+	s.memory.stored()
 	for _, app := range sleepers {
 		if !slices.Contains(packages, app.Package) {
 			continue
