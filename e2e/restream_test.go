@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A managed stream is sent on to RTMP and SRT servers that are not ours, while it
+// plays by WebRTC and HLS. One destination refuses: the others get picture and
+// sound, the app hears how each of them does, and all of it ends with the stream.
+//
+// B16 B43 C3 D22 D26
+func TestRestream(t *testing.T) {
+	t.Parallel()
+	const user, pkg = "wearer@example.com", "com.example.restream"
+	port, byRTMP, bySRT, nobody := freePort(t), freePort(t), freePort(t), freePort(t)
+	sink := func(name string, input ...string) *process {
+		argv := append([]string{"ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning"}, input...)
+		return start(t, name, nil, append(argv, "-map", "0:v", "-map", "0:a", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-")...)
+	}
+	twitch := sink("rtmp sink", "-listen", "1", "-i", fmt.Sprintf("rtmp://127.0.0.1:%d/app/secret-key-1", byRTMP))
+	youtube := sink("srt sink", "-i", fmt.Sprintf("srt://127.0.0.1:%d?mode=listener", bySRT))
+	c := startCloud(t, "outbound: {allow_private: true}\napps:\n"+appConfig(pkg, port, "CAMERA, MICROPHONE")+"users:\n  - {id: "+user+"}\n")
+	c.startGlasses(t, user)
+	a := startApp(t, "alpha", pkg, port)
+	c.startSession(a, user)
+	addresses := []string{
+		fmt.Sprintf("rtmp://127.0.0.1:%d/app/secret-key-1", byRTMP),
+		fmt.Sprintf("srt://127.0.0.1:%d?streamid=publish:secret-key-2", bySRT),
+		fmt.Sprintf("rtmp://127.0.0.1:%d/app/secret-key-3", nobody),
+	}
+	var to []map[string]string
+	for i, url := range addresses {
+		to = append(to, map[string]string{"url": url, "name": fmt.Sprint("destination ", i)})
+	}
+	var u urls
+	a.do(&u, "managed", map[string]any{"restreamDestinations": to})
+	a.wait("active with two destinations that take the stream and one that does not", func(e event) bool {
+		return e.Kind == "managed" && e.Status == "active" && len(e.Outputs) == 3 && e.Outputs[0].Status == "active" &&
+			e.Outputs[1].Status == "active" && e.Outputs[2].Status == "error" && e.Outputs[2].Error != ""
+	})
+	for _, s := range []*process{twitch, youtube} {
+		eventually(t, s.name+" gets pictures", func() bool { return s.lastFrame() > 60 })
+	}
+	if u.HLS == "" || u.WebRTC == "" {
+		t.Errorf("no links beside the restream: %+v", u)
+	}
+	wantMoving(t, u.HLS)
+	a.do(nil, "stopManaged")
+	for _, s := range []*process{twitch, youtube} {
+		eventually(t, s.name+" hears the end", func() bool {
+			select {
+			case <-s.done:
+				return true
+			default:
+				return false
+			}
+		})
+	}
+	if said := c.tail(10000); strings.Contains(said, "secret-key") {
+		t.Error("the log has a key of a destination")
+	}
+}
