@@ -53,10 +53,16 @@ func appConfig(pkg string, port int, permissions string) string {
 // waits until its webhook listens.
 func startApp(t *testing.T, style, pkg string, port int, more ...string) *app {
 	t.Helper()
-	env := append([]string{"PACKAGE_NAME=" + pkg, "MENTRAOS_API_KEY=" + apiKey, fmt.Sprintf("PORT=%d", port)}, more...)
-	a := &app{process: start(t, "app "+pkg, env, node(t), "apps/"+style+".mjs"), pkg: pkg}
+	a := launchApp(t, style, pkg, port, more...)
 	a.wait("ready", func(e event) bool { return e.Event == "ready" })
 	return a
+}
+
+// launchApp is startApp without the wait.
+func launchApp(t *testing.T, style, pkg string, port int, more ...string) *app {
+	t.Helper()
+	env := append([]string{"PACKAGE_NAME=" + pkg, "MENTRAOS_API_KEY=" + apiKey, fmt.Sprintf("PORT=%d", port)}, more...)
+	return &app{process: start(t, "app "+pkg, env, node(t), "apps/"+style+".mjs"), pkg: pkg}
 }
 
 // wait returns the next event that fits.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"syscall"
 	"testing"
+	"time"
 )
 
 // An app that crashes is asked back, finds its stream by checkExistingStream and
@@ -11,7 +12,7 @@ import (
 // B44
 func TestAppCrash(t *testing.T) {
 	t.Parallel()
-	for _, style := range []string{"sdk2", "hono", "alpha", "mini"} {
+	for _, style := range styles {
 		t.Run(style, func(t *testing.T) {
 			t.Parallel()
 			const user, pkg = "wearer@example.com", "com.example.crash"
@@ -45,5 +46,66 @@ func TestAppCrash(t *testing.T) {
 			a.do(nil, "stopManaged")
 			eventually(t, "the links are gone", func() bool { code, _, _ := get(t, before.HLS); return code == 404 })
 		})
+	}
+}
+
+// Apps that crash for good with a share in a stream lose it after their grace,
+// once; those that live hear nothing of it, and the stream ends once, with its
+// last holder.
+//
+// D14 F20
+func TestAppsCrashForGood(t *testing.T) {
+	t.Parallel()
+	const user = "wearer@example.com"
+	f := newFour(t, "", "CAMERA")
+	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")
+	w := c.startGlasses(t, user)
+	f.run(t, c, "", always(user))
+	h := c.follow(t)
+	links := f.share(t)
+	kill := func(style string) {
+		t.Helper()
+		if err := syscall.Kill(-f.apps[style].cmd.Process.Pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-f.apps[style].done
+	}
+	held := func(style string) int {
+		return h.count(happened{Type: "hold.began", App: f.apps[style].pkg}) - h.count(happened{Type: "hold.ended", App: f.apps[style].pkg})
+	}
+	for i, gone := range [][]string{styles[:2], styles[2:]} {
+		began := time.Now()
+		for _, style := range gone {
+			kill(style)
+		}
+		for _, style := range gone {
+			h.await(1, happened{Type: "hold.ended", App: f.apps[style].pkg, Status: "stopped"})
+		}
+		if took := time.Since(began); took < 8*time.Second {
+			t.Errorf("the holds of %v ended after %v, before the grace of 8 s", gone, took)
+		}
+		if i == 0 {
+			for _, style := range styles[2:] {
+				a := f.apps[style]
+				if found := a.existing(); found.StreamInfo.StreamID != links.StreamID || held(style) != 1 {
+					t.Errorf("%s finds %+v and holds %d times", style, found, held(style))
+				}
+				if n := a.statuses() - f.heard[style]; n != 0 {
+					t.Errorf("%s was told %d statuses of the crash of others", style, n)
+				}
+			}
+			wantMoving(t, links.HLS)
+		}
+	}
+	h.await(1, happened{Type: "stream.ended"})
+	eventually(t, "the links are gone", func() bool { code, _, _ := get(t, links.HLS); return code == 404 })
+	w.waitLine(`○ recording light off`, 0)
+	for _, style := range styles {
+		if n := h.count(happened{Type: "hold.ended", App: f.apps[style].pkg}); n != 1 {
+			t.Errorf("the hold of %s ended %d times", style, n)
+		}
+	}
+	if n, m := h.count(happened{Type: "stream.ended"}), w.count(`: stopping`); n != 1 || m != 1 {
+		t.Errorf("the stream ended %d times, the glasses were told to stop %d times", n, m)
 	}
 }

@@ -20,12 +20,16 @@ type raw struct {
 	ws   *websocket.Conn
 	deaf bool // answers no keep-alive
 
-	mu     sync.Mutex
-	types  map[string]int // messages of the cloud so far
-	stream string         // id in the last start_stream
-	code   websocket.StatusCode
-	done   chan struct{} // closed when the socket is
+	mu    sync.Mutex
+	types map[string]int    // messages of the cloud so far
+	last  map[string]rawMsg // of each type
+	kinds []string          // in order
+	code  websocket.StatusCode
+	done  chan struct{} // closed when the socket is
 }
+
+// rawMsg is what tests look at in a message of the cloud.
+type rawMsg struct{ Type, StreamID, StreamURL, AppID, AckID, Message string }
 
 // dialRaw opens /app-ws or /glasses-ws.
 func (c *cloud) dialRaw(t *testing.T, path, token string, deaf bool) *raw {
@@ -41,7 +45,7 @@ func (c *cloud) dialRaw(t *testing.T, path, token string, deaf bool) *raw {
 		t.Fatal(err)
 	}
 	ws.SetReadLimit(4 << 20)
-	r := &raw{t: t, ws: ws, deaf: deaf, types: map[string]int{}, done: make(chan struct{})}
+	r := &raw{t: t, ws: ws, deaf: deaf, types: map[string]int{}, last: map[string]rawMsg{}, done: make(chan struct{})}
 	go r.read()
 	t.Cleanup(func() { ws.CloseNow(); <-r.done })
 	return r
@@ -57,15 +61,14 @@ func (r *raw) read() {
 			r.mu.Unlock()
 			return
 		}
-		var m struct{ Type, StreamID, AckID string }
+		var m rawMsg
 		if json.Unmarshal(b, &m) != nil {
 			continue
 		}
 		r.mu.Lock()
 		r.types[m.Type]++
-		if m.Type == "start_stream" {
-			r.stream = m.StreamID
-		}
+		r.last[m.Type] = m
+		r.kinds = append(r.kinds, m.Type)
 		r.mu.Unlock()
 		if m.Type == "keep_stream_alive" && !r.deaf {
 			_ = r.write(fmt.Sprintf(`{"type":"keep_alive_ack","streamId":%q,"ackId":%q}`, m.StreamID, m.AckID)) // a closed one needs none
@@ -93,10 +96,20 @@ func (r *raw) count(kind string) int {
 }
 
 // started returns the id in the cloud's last start_stream.
-func (r *raw) started() string {
+func (r *raw) started() string { return r.newest("start_stream").StreamID }
+
+// newest returns the last message of a type.
+func (r *raw) newest(kind string) rawMsg {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.stream
+	return r.last[kind]
+}
+
+// first waits for the first message of a type and returns it.
+func (r *raw) first(kind string) rawMsg {
+	r.t.Helper()
+	eventually(r.t, "a "+kind, func() bool { return r.count(kind) > 0 })
+	return r.newest(kind)
 }
 
 // closed waits for the cloud's close code.

@@ -11,7 +11,7 @@ import (
 func TestSimpleStorage(t *testing.T) {
 	t.Parallel()
 	const user, other = "wearer@example.com", "other-wearer@example.com"
-	styles := []string{"sdk2", "hono", "alpha", "mini"}
+
 	config, ports := "apps:\n", map[string]int{}
 	for _, style := range styles {
 		ports[style] = freePort(t)

@@ -23,6 +23,10 @@ export function makeApp(AppServer, camera = camera2) {
       session.events.onButtonPress((b) => emit('button', { buttonId: b.buttonId, pressType: b.pressType }));
       session.events.onError((e) => emit('error', { message: e.message }));
     },
+    flip: async (s, options) => {
+      await camera.stopManaged(s);
+      return camera.managed(s, options);
+    },
     check: (s) => s.camera.checkExistingStream(),
     text: (s, text) => s.layouts.showTextWall(text),
     url: (s) => s.camera.getCurrentStreamUrl() ?? null,
