@@ -93,6 +93,47 @@ const commands = {
       changed, rms, muted: v.muted, width: v.videoWidth, height: v.videoHeight,
     };
   }, seconds),
+
+  // meet measures for some seconds when flashes are shown and when beeps are
+  // heard, in milliseconds on one clock.
+  meet: (name, seconds) => pages.get(name).evaluate(async (seconds) => {
+    const v = document.querySelector('video');
+    const flashes = [], beeps = [];
+    const canvas = Object.assign(document.createElement('canvas'), { width: 16, height: 9 });
+    const c = canvas.getContext('2d', { willReadFrequently: true });
+    let bright = true, running = true;
+    const look = (now, frame) => {
+      if (!running) return;
+      v.requestVideoFrameCallback(look);
+      c.drawImage(v, 0, 0, 16, 9);
+      const light = c.getImageData(8, 4, 1, 1).data[1] > 128;
+      if (light && !bright) flashes.push(frame.expectedDisplayTime);
+      bright = light;
+    };
+    v.requestVideoFrameCallback(look);
+    const audio = new AudioContext({ latencyHint: 'interactive' });
+    const source = audio.createMediaStreamSource(v.srcObject ?? v.captureStream());
+    const block = audio.createScriptProcessor(256, 1, 1);
+    let quietSince = -1;
+    block.onaudioprocess = (e) => {
+      const at = audio.getOutputTimestamp();
+      const samples = e.inputBuffer.getChannelData(0);
+      const base = e.playbackTime - 2 * samples.length / audio.sampleRate;
+      for (let i = 0; i < samples.length; i++) {
+        if (Math.abs(samples[i]) < 0.05) continue;
+        const time = base + i / audio.sampleRate;
+        if (quietSince >= 0 && time - quietSince > 0.3) beeps.push(at.performanceTime + (time - at.contextTime) * 1000);
+        quietSince = time;
+      }
+      if (quietSince < 0) quietSince = base;
+    };
+    source.connect(block);
+    block.connect(audio.destination);
+    await new Promise((done) => setTimeout(done, seconds * 1000));
+    running = false;
+    await audio.close();
+    return { flashes, beeps };
+  }, seconds),
 };
 
 console.log(JSON.stringify({ id: 0, result: 'ready' }));

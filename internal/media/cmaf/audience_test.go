@@ -21,6 +21,8 @@ type toAAC struct {
 
 func (*toAAC) Available() error { return nil }
 
+func (*toAAC) Straighten(context.Context, *hub.Run, *hub.PictureSink) error { return nil }
+
 func (c *toAAC) Convert(ctx context.Context, run *hub.Run, sink *hub.SoundSink) error {
 	c.running.Add(1)
 	defer func() { c.running.Add(-1) }()

@@ -12,5 +12,11 @@
 // a cursor. Publishing never blocks and never waits for a reader: a reader that
 // falls out of the ring resumes at the newest key frame and counts what it lost.
 //
-// Locks: Hub.mu before Stream.mu before Run.mu; none is held while a callback runs.
+// What the source does not send but an output needs (sound in another codec,
+// pictures without reordering) a Converter makes, once for all, while somebody
+// needs it; the Stream owns its goroutines.
+//
+// Locks: Hub.mu before Stream.mu before Run.mu before the Run.mu of the run that
+// is made of it (Straight); none is held while a callback runs, except
+// Converter.Available.
 package hub

@@ -29,7 +29,8 @@ type Run struct {
 	audio   *frame.Track
 	readers []*Reader
 
-	conversions map[Sound]*conversion
+	conversions map[Sound]*conversion // of the sound, made by Need
+	straight    *conversion           // of the pictures, made by Straight
 }
 
 // entry is a frame and when it came, since the run's start. A backlog that comes

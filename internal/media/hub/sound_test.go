@@ -41,6 +41,24 @@ func (e *echo) Convert(ctx context.Context, run *Run, sink *SoundSink) error {
 	}
 }
 
+// Straighten writes each picture again, under its PTS.
+func (e *echo) Straighten(ctx context.Context, run *Run, sink *PictureSink) error {
+	e.running.Add(1)
+	e.started.Add(1)
+	defer e.running.Add(-1)
+	rd := run.Subscribe(ReaderOptions{})
+	defer rd.Close()
+	for {
+		frames, err := rd.Next(ctx, nil)
+		if err != nil {
+			return err
+		}
+		for _, f := range frames {
+			sink.Write(&frame.Frame{Track: f.Track, PTS: f.PTS, DTS: f.PTS, Key: f.Key, Payload: f.Payload})
+		}
+	}
+}
+
 var opusTrack = &frame.Track{Codec: &codec.Opus{Channels: 2}}
 
 // sounds publishes pictures and sound, a packet each 20 ms, for a time.
@@ -185,6 +203,64 @@ func TestConversionFollowsSource(t *testing.T) {
 		}
 		p.Close()
 		b.hub.Close()
+		if conv.running.Load() != 0 {
+			t.Error("a conversion outlives its run")
+		}
+	})
+}
+
+// The pictures in order are made once for all who ask, from the cached key frame
+// on, end 10 s after the last and with the run.
+func TestStraight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conv := &echo{}
+		b := newBench(t, Config{Converter: conv}, Spec{})
+		p := b.publisher()
+		b.gop(p, 0, 10)
+		run := b.stream.Run()
+		first, leave, err := run.Straight()
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, leaveToo, err := run.Straight()
+		if err != nil || second != first {
+			t.Fatal(second, err)
+		}
+		synctest.Wait()
+		rd := first.Subscribe(ReaderOptions{})
+		b.gop(p, 330*time.Millisecond, 10)
+		if frames := drain(rd); len(frames) != 20 || !frames[0].Key {
+			t.Errorf("%d pictures", len(frames))
+		}
+		rd.Close()
+		leave()
+		leave()
+		leaveToo()
+		b.gop(p, 660*time.Millisecond, 270)
+		if conv.running.Load() != 1 || conv.started.Load() != 1 {
+			t.Error("it did not linger, or was made twice")
+		}
+		b.gop(p, 10*time.Second, 60)
+		select {
+		case <-first.Done():
+		default:
+			t.Error("it goes on without viewers")
+		}
+		third, leave, err := run.Straight()
+		if err != nil || third == first {
+			t.Fatal(third, err)
+		}
+		synctest.Wait()
+		if conv.started.Load() != 2 {
+			t.Error("not made again")
+		}
+		p.Close()
+		b.hub.Close()
+		<-third.Done()
+		leave()
+		if _, _, err := run.Straight(); !errors.Is(err, ErrEnded) {
+			t.Errorf("of a run that is over: %v", err)
+		}
 		if conv.running.Load() != 0 {
 			t.Error("a conversion outlives its run")
 		}

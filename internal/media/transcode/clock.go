@@ -12,15 +12,34 @@ import (
 // as waiting: the codecs' own delays are below 100 ms.
 const hangLag = 500 * time.Millisecond
 
-// soundClock maps a child's time, in which sound has no holes, onto the run's
-// timeline, and notices when the child stops answering. The feeding and the
-// reading goroutine share it.
-type soundClock struct {
+// stall notices when a child stops answering. The feeding and the reading
+// goroutine share it.
+type stall struct {
 	mu     sync.Mutex
-	spans  []span        // by at; the last output lies in the first or second
-	in     time.Duration // child's time of the newest sound fed
+	in     time.Duration // child's time of the newest frame fed
 	out    time.Duration // and of the newest read
 	behind time.Time     // since when out is too far behind; zero when it is not
+}
+
+// fed notes that a frame is about to be written. s.mu is held.
+func (s *stall) fed(at time.Duration) {
+	s.in = at
+	if s.out == 0 {
+		s.out = at
+	}
+	if s.in-s.out > hangLag && s.behind.IsZero() {
+		s.behind = time.Now()
+	}
+}
+
+// got notes that a frame was read. s.mu is held.
+func (s *stall) got(at time.Duration) { s.out, s.behind = at, time.Time{} }
+
+// soundClock maps a child's time, in which sound has no holes, onto the run's
+// timeline.
+type soundClock struct {
+	stall
+	spans []span // by at; the last output lies in the first or second
 }
 
 // span says where a stretch of sound without holes stands.
@@ -33,13 +52,7 @@ type span struct {
 func (c *soundClock) feed(at time.Duration, f *frame.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.in = at
-	if c.out == 0 {
-		c.out = at
-	}
-	if c.in-c.out > hangLag && c.behind.IsZero() {
-		c.behind = time.Now()
-	}
+	c.fed(at)
 	if n := len(c.spans); n > 0 {
 		s := c.spans[n-1]
 		expected := s.frame.PTS + at - s.at
@@ -54,7 +67,7 @@ func (c *soundClock) feed(at time.Duration, f *frame.Frame) {
 func (c *soundClock) place(at time.Duration) *frame.Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out, c.behind = at, time.Time{}
+	c.got(at)
 	for len(c.spans) > 1 && c.spans[1].at <= at {
 		c.spans = c.spans[1:]
 	}
@@ -69,7 +82,7 @@ func (c *soundClock) place(at time.Duration) *frame.Frame {
 }
 
 // watch calls hung, once, when the child was behind for the time given.
-func (c *soundClock) watch(ctx context.Context, after time.Duration, hung func()) {
+func (s *stall) watch(ctx context.Context, after time.Duration, hung func()) {
 	tick := time.NewTicker(after / 8)
 	defer tick.Stop()
 	for {
@@ -77,9 +90,9 @@ func (c *soundClock) watch(ctx context.Context, after time.Duration, hung func()
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			c.mu.Lock()
-			behind := c.behind
-			c.mu.Unlock()
+			s.mu.Lock()
+			behind := s.behind
+			s.mu.Unlock()
 			if !behind.IsZero() && now.Sub(behind) > after {
 				hung()
 				return

@@ -124,7 +124,7 @@ func demux(t *testing.T, file []byte) []*frame.Frame {
 			if kind == flv.TagVideo && zero < 0 {
 				zero = dts
 			}
-			frames = append(frames, &frame.Frame{Track: tracks[kind], PTS: dts, DTS: dts, Key: tag.Key, Payload: tag.Data})
+			frames = append(frames, &frame.Frame{Track: tracks[kind], PTS: dts + time.Duration(tag.CTS)*time.Millisecond, DTS: dts, Key: tag.Key, Payload: tag.Data})
 		}
 	}
 	for _, f := range frames {
@@ -171,6 +171,18 @@ func soundOf(t *testing.T, encoder, rate, channels string) []*frame.Frame {
 		file = body
 	}
 	return frames
+}
+
+// killChild kills a process.
+func killChild(t *testing.T, pid int) {
+	t.Helper()
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // onlySound filters.

@@ -11,7 +11,7 @@ import (
 
 // What we accept of a NUT file; a child's output is far below all of it.
 const (
-	nutMaxPacket = 64 << 10 // header packets and frames
+	nutMaxPacket = 64 << 10 // header packets, and frames of sound
 	nutMaxBases  = 16
 )
 
@@ -69,11 +69,12 @@ type nutReader struct {
 	base    int      // time base of the stream, -1 before its header
 	shift   uint64   // msb_pts_shift
 	last    int64    // PTS of the frame before
+	largest uint64   // frame that is accepted
 }
 
-// newNUTReader reads up to the stream header.
-func newNUTReader(r io.Reader) (*nutReader, error) {
-	n := &nutReader{r: bufio.NewReaderSize(r, 16<<10), base: -1}
+// newNUTReader reads up to the stream header. Frames may have so many bytes.
+func newNUTReader(r io.Reader, largest uint64) (*nutReader, error) {
+	n := &nutReader{r: bufio.NewReaderSize(r, 16<<10), base: -1, largest: largest}
 	id := make([]byte, len(nutFileID))
 	if _, err := io.ReadFull(n.r, id); err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func (n *nutReader) frame(c *nutCode) (time.Duration, []byte, error) {
 	}
 	size, idx, reserved := c.lsb, c.headerIdx, c.reserved
 	if flags&nutSizeMSB != 0 {
-		size += c.mul * min(v.v(), nutMaxPacket)
+		size += c.mul * min(v.v(), n.largest)
 	}
 	if flags&nutMatchTime != 0 {
 		v.v()
@@ -194,7 +195,7 @@ func (n *nutReader) frame(c *nutCode) (time.Duration, []byte, error) {
 	if size > 4096 {
 		idx = 0
 	}
-	if size > nutMaxPacket || reserved > 16 || idx >= uint64(len(n.headers)) || uint64(len(n.headers[idx])) > size || !n.sane(pts) {
+	if size > n.largest || reserved > 16 || idx >= uint64(len(n.headers)) || uint64(len(n.headers[idx])) > size || !n.sane(pts) {
 		return 0, nil, fmt.Errorf("%w: frame of %d bytes at %d", errNUT, size, pts)
 	}
 	data := make([]byte, size)

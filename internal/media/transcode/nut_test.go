@@ -17,7 +17,7 @@ func nutFile(t *testing.T) []byte {
 
 // readNUT reads all frames.
 func readNUT(r io.Reader) (pts []time.Duration, size int, err error) {
-	n, err := newNUTReader(r)
+	n, err := newNUTReader(r, nutMaxPacket)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"glimpse/internal/media/frame"
@@ -22,17 +21,7 @@ const (
 	// resyncAfter is how far counted times may be off the announced ones
 	// before those count (MEDIA T2).
 	resyncAfter = 40 * time.Millisecond
-	// steady is how long a child must live to count as sound again.
-	steady = time.Minute
-	// The times between a child's death and the next start.
-	firstPause, longestPause = time.Second, 30 * time.Second
 )
-
-// Why a child is replaced without having failed.
-var errRenew = errors.New("new parameters")
-
-// errHung is why a child was killed.
-var errHung = errors.New("ffmpeg gave nothing for too long")
 
 // Opus emits a run's sound as Opus, from the calling goroutine, until ctx or the
 // run ends; then it returns ctx.Err() or nil. Frames are live, on the run's
@@ -84,87 +73,23 @@ type sink interface {
 func (t *Transcoder) keepConverting(ctx context.Context, src source, to output, dst sink, log *slog.Logger) error {
 	in := &soundInput{src: src, to: to}
 	out := &soundOutput{dst: dst, to: to, last: -1}
-	pause := firstPause
-	for {
+	return t.supervise(ctx, dst, log, func() error {
 		track, err := in.wait(ctx)
-		if err == nil {
-			begun := time.Now()
-			err = t.convert(ctx, in, out, track)
-			if time.Since(begun) > steady {
-				pause = firstPause
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case t.ctx.Err() != nil:
-			return ErrClosed
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, errRenew):
-			continue
-		}
-		dst.Problem(err)
-		log.Warn("sound conversion failed", "err", err, "retry_in", pause)
-		if err := sleep(ctx, t.ctx, pause); err != nil {
+		if err != nil {
 			return err
 		}
-		pause = min(2*pause, longestPause)
-	}
-}
-
-func sleep(ctx, closed context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-closed.Done():
-		return ErrClosed
-	}
-}
-
-// convert runs one child. It returns errRenew when the source changed, io.EOF
-// when it ended, otherwise why the child failed.
-func (t *Transcoder) convert(caller context.Context, in *soundInput, out *soundOutput, track *frame.Track) error {
-	ctx, cancel := context.WithCancelCause(caller)
-	defer cancel(nil)
-	from := inputs()[hub.Sound(track.Codec.Name())]
-	c, err := t.start(ctx, job{args: soundArgs(from.format, out.to, track)})
-	if err != nil {
-		return err
-	}
-	clock := &soundClock{}
-	var tasks sync.WaitGroup
-	var fed error
-	tasks.Go(func() {
-		fed = in.feed(ctx, c.stdin, from, track, clock)
-		if err := c.stdin.Close(); fed == nil {
-			fed = err
-		}
+		return t.convert(ctx, in, out, track)
 	})
-	tasks.Go(func() { clock.watch(ctx, t.cfg.HangAfter, func() { cancel(errHung) }) })
-	err = out.read(c.stdout, clock)
-	hung := errors.Is(context.Cause(ctx), errHung)
-	cancel(nil) // after a clean end this kills nobody: the output is at its end
-	died := c.wait()
-	tasks.Wait()
-	switch {
-	case caller.Err() != nil || t.ctx.Err() != nil:
-		return context.Canceled
-	case hung:
-		err = errHung
-	case errors.Is(fed, errRenew), errors.Is(fed, io.EOF):
-		return fed
-	case died != nil && err == nil:
-		err = died
-	case err == nil:
-		err = errors.New("ffmpeg ended by itself")
-	}
-	t.failed.Add(1)
-	return err
+}
+
+// convert runs one child.
+func (t *Transcoder) convert(ctx context.Context, in *soundInput, out *soundOutput, track *frame.Track) error {
+	from, clock := inputs()[hub.Sound(track.Codec.Name())], &soundClock{}
+	return t.pipe(ctx, &clock.stall, pipeline{
+		args: soundArgs(from.format, out.to, track),
+		feed: func(ctx context.Context, w io.Writer) error { return in.feed(ctx, w, from, track, clock) },
+		read: func(r io.Reader) error { return out.read(r, clock) },
+	})
 }
 
 // soundInput feeds a source's sound to one child after the other. One goroutine
@@ -248,7 +173,7 @@ type soundOutput struct {
 
 // read hands on a child's packets until its output ends (nil) or is malformed.
 func (o *soundOutput) read(r io.Reader, clock *soundClock) error {
-	nut, err := newNUTReader(r)
+	nut, err := newNUTReader(r, nutMaxPacket)
 	if errors.Is(err, io.EOF) {
 		return nil
 	}

@@ -83,8 +83,6 @@ func beep(t *testing.T, to hub.Sound, frames []*frame.Frame) time.Duration {
 
 // The beep stays where it was, for every rate and number of channels: ≤ 3 ms
 // off where MEDIA A allows 40, so that forgotten priming would be noticed.
-//
-// E24
 func TestBeepKeepsItsPlace(t *testing.T) {
 	for _, c := range []struct {
 		codec, rate, channels string

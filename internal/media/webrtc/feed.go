@@ -28,6 +28,8 @@ const (
 	soundSlack = 40 * packets.AudioClock / 1000
 	// soundBurst apart, packets come one by one.
 	soundBurst = 10 * time.Millisecond
+	// straightLag behind live, pictures that are made of others have caught up.
+	straightLag = 400 * time.Millisecond
 )
 
 // feed turns one run into RTP packets while somebody watches it.
@@ -109,12 +111,31 @@ func (f *feed) follow(ctx context.Context) (why error) {
 			why = &refusal{500, "INTERNAL", "WebRTC playback of this stream failed."}
 		}
 	}()
-	rd := f.run.Subscribe(hub.ReaderOptions{PictureWake: true})
+	shown := time.Duration(-1)
+	err := f.read(ctx, f.run, &shown)
+	if !errors.Is(err, errReordered) {
+		return err
+	}
+	straight, release, err := f.run.Straight()
+	if err != nil {
+		return reordered(err)
+	}
+	defer release()
+	return f.read(ctx, straight, &shown)
+}
+
+// errReordered says that a run's pictures are not in the order of their times.
+var errReordered = errors.New("pictures are reordered")
+
+// read follows a run: that of the feed, or what is made of it. Pictures of the
+// second come later than the first's did: what was shown already is squeezed
+// behind it. shown is the time of the newest.
+func (f *feed) read(ctx context.Context, run *hub.Run, shown *time.Duration) error {
+	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true})
 	defer rd.Close()
 	var frames []*frame.Frame
 	var cut [][]byte
-	shown := time.Duration(-1)
-	for first := true; ; first = false {
+	for {
 		var err error
 		if frames, err = rd.Next(ctx, frames); err != nil {
 			return err
@@ -126,20 +147,33 @@ func (f *feed) follow(ctx context.Context) (why error) {
 			if err := playable(fr.Track); err != nil {
 				return err
 			}
-			if fr.PTS < shown {
-				return reordered()
+			pts := fr.PTS
+			if run != f.run {
+				pts = max(pts, *shown+time.Millisecond)
+			} else if pts < *shown || fr.Key && fr.CTS() > 0 && fr.Track.Codec.(*codec.H264).Reorder {
+				return errReordered
 			}
-			shown = fr.PTS
+			*shown = pts
 			f.origin.Store(fr.Wall.Add(-fr.PTS).UnixNano())
-			cut = packets.Packetise(cut[:0], fr, f.video.SSRC(), f.videoBase+packets.Ticks(fr.PTS, packets.VideoClock))
-			f.video.Add(cut, fr.PTS, fr.Key, time.Now())
+			cut = packets.Packetise(cut[:0], fr, f.video.SSRC(), f.videoBase+packets.Ticks(pts, packets.VideoClock))
+			f.video.Add(cut, pts, fr.Key, time.Now())
 		}
 		clear(cut)
 		clear(frames)
-		if first {
-			close(f.ready)
+		// Pictures that are made of cached ones come one by one.
+		if run == f.run || f.position(time.Now())-*shown < straightLag {
+			f.begin()
 		}
 		f.wake()
+	}
+}
+
+// begin lets viewers in: the cached pictures are there. For the feed's goroutine.
+func (f *feed) begin() {
+	select {
+	case <-f.ready:
+	default:
+		close(f.ready)
 	}
 }
 
@@ -152,10 +186,10 @@ func playable(t *frame.Track) error {
 }
 
 // reordered is the refusal of streams with B-frames, which WebRTC's receivers
-// do not put in order.
-func reordered() *refusal {
-	return &refusal{422, "B_FRAMES", "This stream has B-frames, which WebRTC cannot carry: play it by LL-HLS, " +
-		"or switch B-frames off in the encoder."}
+// do not put in order, when nothing can be made of them.
+func reordered(why error) *refusal {
+	return &refusal{422, "B_FRAMES", "This stream has B-frames, which WebRTC cannot carry, and cannot be converted: " + why.Error() +
+		". Play it by LL-HLS, or switch B-frames off in the encoder."}
 }
 
 // serve runs the feed: follow, and afterwards its sessions end. A feed that
@@ -171,11 +205,7 @@ func (f *feed) serve(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	select {
-	case <-f.ready:
-	default:
-		close(f.ready)
-	}
+	f.begin()
 	reason := "run over"
 	if !errors.Is(err, io.EOF) {
 		reason = err.Error()
