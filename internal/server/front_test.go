@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +62,56 @@ func TestSlowBodies(t *testing.T) {
 				if late := len(answer) > 4 && string(answer[len(answer)-4:]) == "late"; late != c.late {
 					t.Errorf("answer %q", answer)
 				}
+				close(l.conns)
+				_ = f.http.Close()
+			})
+		})
+	}
+}
+
+// FAULTS 1: a header that comes byte by byte, or is too large, ends its connection
+// before any handler hears of it.
+func TestHostileHeaders(t *testing.T) {
+	for name, c := range map[string]struct {
+		send   func(w io.Writer)
+		answer string // how it begins
+		within time.Duration
+	}{
+		"byte by byte": {func(w io.Writer) {
+			for _, b := range []byte("GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 1000)) {
+				if _, err := w.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}, "", headerTime},
+		"a bomb": {func(w io.Writer) {
+			_, _ = io.WriteString(w, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 2*headerBytes)+"\r\n\r\n") // cut off
+		}, "HTTP/1.1 431 ", 0},
+		"a thousand": {func(w io.Writer) {
+			_, _ = io.WriteString(w, "GET / HTTP/1.1\r\nHost: x\r\n"+strings.Repeat("X: yyyyyyyyyyyyyyyyyyyyyyyyyy\r\n", 1000)+"\r\n") // cut off
+		}, "HTTP/1.1 431 ", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				l := oneConn{make(chan net.Conn, 1)}
+				l.conns <- there
+				f := newFront(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a handler was called") }))
+				go func() { _ = f.serve(l) }()
+				began := time.Now()
+				var sending sync.WaitGroup
+				sending.Go(func() { c.send(here) })
+				first := make([]byte, len(c.answer))
+				if _, err := io.ReadFull(here, first); err != nil || string(first) != c.answer {
+					t.Errorf("answer %q, %v", first, err)
+				}
+				_, _ = io.Copy(io.Discard, here) // until it is closed
+				if took := time.Since(began); took < c.within || took > c.within+time.Second {
+					t.Errorf("over after %v, want %v", took, c.within)
+				}
+				_ = here.Close()
+				sending.Wait()
 				close(l.conns)
 				_ = f.http.Close()
 			})

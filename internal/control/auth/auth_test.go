@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -39,6 +41,16 @@ func forge(t testing.TB, method jwt.SigningMethod, key any, claims jwt.MapClaims
 	return token
 }
 
+// resign makes a token of any header, signed by HMAC whatever that says.
+func resign(header, payload, secret string) string {
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + payload
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(signed))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// FAULTS 1, F22: one algorithm with our key, whatever a token says of itself; 60 s
+// of skew.
 func TestCoreUser(t *testing.T) {
 	hs := func(claims jwt.MapClaims) string { return forge(t, jwt.SigningMethodHS256, []byte(testSecret), claims) }
 	ago := func(d time.Duration) int64 { return testNow.Add(-d).Unix() }
@@ -57,6 +69,13 @@ func TestCoreUser(t *testing.T) {
 		"not expired":              {hs(jwt.MapClaims{"sub": "u", "exp": ago(-time.Hour)}), "u", nil},
 		"expired within the skew":  {hs(jwt.MapClaims{"sub": "u", "exp": ago(59 * time.Second)}), "u", nil},
 		"expired":                  {hs(jwt.MapClaims{"sub": "u", "exp": ago(61 * time.Second)}), "", ErrInvalidToken},
+		"valid within the skew":    {hs(jwt.MapClaims{"sub": "u", "nbf": ago(-59 * time.Second)}), "u", nil},
+		"valid after the skew":     {hs(jwt.MapClaims{"sub": "u", "nbf": ago(-61 * time.Second)}), "", ErrInvalidToken},
+		"secret as a public key":   {resign(`{"alg":"RS256","typ":"JWT"}`, payload, testSecret), "", ErrInvalidToken},
+		"algorithm in small":       {resign(`{"alg":"hs256","typ":"JWT"}`, payload, testSecret), "", ErrInvalidToken},
+		"key named by a path":      {resign(`{"alg":"HS256","kid":"../../dev/null"}`, payload, ""), "", ErrInvalidToken},
+		"key at an address":        {resign(`{"alg":"HS256","jku":"http://evil.example/k","jwk":{"kty":"oct","k":""}}`, payload, ""), "", ErrInvalidToken},
+		"key names do not matter":  {resign(`{"alg":"HS256","kid":"../../dev/null"}`, payload, testSecret), "me@example.com", nil},
 		"not yet valid":            {hs(jwt.MapClaims{"sub": "u", "nbf": ago(-2 * time.Minute)}), "", ErrInvalidToken},
 		"no id":                    {hs(jwt.MapClaims{}), "", nil},
 		"id of another shape":      {hs(jwt.MapClaims{"sub": "a b"}), "", ErrInvalidToken},

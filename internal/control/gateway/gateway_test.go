@@ -26,16 +26,18 @@ const (
 	user = "me-too@example.com"
 	pkg  = "com.wire.app"
 	key  = "wire-key-app"
+
+	otherPkg = "com.wire.other"
 )
 
 // fakes behind the sessions.
 type fakeApps struct{}
 
 func (fakeApps) App(p string) (apps.App, bool) {
-	return apps.App{Package: p, Permissions: []string{"CAMERA"}}, p == pkg
+	return apps.App{Package: p, Permissions: []string{"CAMERA"}}, p == pkg || p == otherPkg
 }
 
-func (fakeApps) CheckKey(p, k string) bool { return p == pkg && k == key }
+func (fakeApps) CheckKey(p, k string) bool { return (p == pkg || p == otherPkg) && k == key }
 
 func (fakeApps) CoreUser(token string) (string, error) {
 	switch token {
