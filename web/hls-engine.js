@@ -6,6 +6,7 @@ export class HlsEngine {
     this.kind = 'hls';
     this.url = url;
     this.video = video;
+    this.incapable = false; // the browser cannot decode the pictures
     this.answered = 0; // when there was a playlist, performance.now()
   }
 
@@ -22,10 +23,12 @@ export class HlsEngine {
     });
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
       this.answered = performance.now();
+      this.incapable = false;
       this.video.play().catch(() => {});
     });
     hls.on(Hls.Events.ERROR, (_, e) => {
       if (!e.fatal) return; // gaps and stalls are hls.js's own affair
+      this.incapable = e.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR;
       if (e.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {
         this.recovered = true;
         hls.recoverMediaError();

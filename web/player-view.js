@@ -41,8 +41,8 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
     const [word, more] = words[state];
     stage.dataset.state = state;
     setText(spoken, word);
-    setText(title, word);
-    setText(detail, player.reachable ? more : unreachable);
+    setText(title, player.incapable ? 'Cannot be played here' : word);
+    setText(detail, player.incapable || (player.reachable ? more : unreachable));
     show(badge, state === 'live');
     show(notice, state !== 'live');
     const none = noSound(player);
@@ -133,6 +133,6 @@ function debugState(player, video) {
     get viewers() { return player.status?.viewers ?? null; },
     get framesDecoded() { return player.frames; },
     get muted() { return video.muted; },
-    get reason() { return player.reason; },
+    get reason() { return player.incapable || player.reason; },
   };
 }

@@ -58,6 +58,11 @@ export class Player {
     this.connect();
   }
 
+  // incapable says that this browser cannot play the stream's codec, or ''.
+  get incapable() {
+    return this.engine?.incapable ? `This browser cannot play ${this.status?.video ?? 'this kind of'} video.` : '';
+  }
+
   get kind() { return this.engine?.kind ?? null; }
 
   // poll asks for the stream's state, every 2 s while somebody looks.
@@ -142,6 +147,7 @@ export class Player {
     if (document.hidden) this.begun = this.movedAt = now; // browsers show hidden pages nothing
     if (this.engine.failed()) return this.failed(new Error('connection lost'));
     if (this.status && this.status.state !== 'live') return;
+    if (this.engine.incapable) return; // it asks again now and then: the codec may change
     if (!this.shownAt) {
       const since = this.engine.answered || this.begun;
       const limit = this.kind === 'webrtc' ? patience : hlsPatience;

@@ -99,6 +99,7 @@ func describe(s *hub.Stream) api.Live {
 		track := api.Track{Codec: t.Codec.Name()}
 		switch c := t.Codec.(type) {
 		case codec.Video:
+			live.Stats.Unplayable = codec.Unplayable(c)
 			track.Width, track.Height = c.Size()
 		case codec.Audio:
 			track.SampleRate, track.Channels = c.Layout()

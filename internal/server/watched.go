@@ -38,6 +38,7 @@ func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
 	}
 	for _, t := range st.Tracks {
 		if c, ok := t.Codec.(codec.Video); ok {
+			status.Video = c.Name()
 			status.Width, status.Height = c.Size()
 		}
 		if t.Kind() == frame.Audio {

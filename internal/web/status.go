@@ -18,6 +18,8 @@ type Status struct {
 	Viewers int `json:"viewers"`
 	// StartedAt is when the run began; nil without one. A new value means a new run.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
+	// Video is the name of the pictures' codec ("H.264"), empty when unknown.
+	Video string `json:"video,omitempty"`
 	// Width and Height of the picture in pixels, 0 when unknown.
 	Width  int `json:"width,omitempty"`
 	Height int `json:"height,omitempty"`

@@ -41,6 +41,8 @@ type Stats struct {
 	Viewers     map[string]int `json:"viewers" doc:"By protocol."`
 	PeakViewers int            `json:"peak_viewers"`
 	Tracks      []Track        `json:"tracks"`
+	// Unplayable are the outputs that cannot carry the stream.
+	Unplayable map[string]string `json:"unplayable,omitempty" doc:"Protocols that cannot carry the stream's pictures, and why."`
 }
 
 // Track is one track of a stream.

@@ -179,8 +179,8 @@ func (f *feed) begin() {
 
 // playable refuses what browsers cannot be sent.
 func playable(t *frame.Track) error {
-	if _, ok := t.Codec.(*codec.H264); !ok {
-		return &refusal{422, "CODEC", "This stream's video is " + t.Codec.Name() + "; WebRTC playback needs H.264."}
+	if why := codec.Unplayable(t.Codec)["webrtc"]; why != "" {
+		return &refusal{422, "CODEC", why}
 	}
 	return nil
 }
