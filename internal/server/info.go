@@ -107,7 +107,8 @@ func (s *Server) greet(out io.Writer) {
 		line("SRT", "off")
 	}
 	if info.WebRTC.Addr != "" {
-		line("WebRTC", info.WebRTC.Addr+"/udp")
+		line("WebRTC", info.WebRTC.Addr+"/udp and tcp")
+		line("WHIP", base+"/whip/<key>")
 	} else {
 		line("WebRTC", "off")
 	}

@@ -12,7 +12,7 @@ type Endpoints struct {
 	Base     string // "http://host:port" or https, without a path
 	RTMPPort int    // 0: no RTMP
 	SRTPort  int    // 0: no SRT
-	WebRTC   bool   // whether WHEP answers
+	WebRTC   bool   // whether WHIP and WHEP answer
 }
 
 // IngestURLs is where a stream can be published; each is a complete URL with
@@ -20,6 +20,7 @@ type Endpoints struct {
 type IngestURLs struct {
 	RTMP string `json:"rtmp,omitempty" doc:"For OBS, ffmpeg and other encoders. Secret: it holds the ingest key."`
 	SRT  string `json:"srt,omitempty" doc:"MPEG-TS over SRT, for networks that lose packets. Secret, as rtmp."`
+	WHIP string `json:"whip,omitempty" doc:"WebRTC, by POST of an SDP offer: browsers, OBS, GStreamer. Secret, as rtmp."`
 }
 
 // PlaybackURLs is where a stream can be watched.
@@ -35,7 +36,11 @@ type PlaybackURLs struct {
 
 // Ingest returns the URLs for an ingest key.
 func (e Endpoints) Ingest(key string) IngestURLs {
-	return IngestURLs{RTMP: e.rtmp(key), SRT: e.srt("publish:" + key)}
+	u := IngestURLs{RTMP: e.rtmp(key), SRT: e.srt("publish:" + key)}
+	if e.WebRTC {
+		u.WHIP = e.Base + "/whip/" + url.PathEscape(key)
+	}
+	return u
 }
 
 // Playback returns the URLs for a playback id.

@@ -132,6 +132,10 @@ type PublisherInfo struct {
 	// Link tells how the network treats the connection; nil when the protocol does
 	// not know. It must not block, and may be called from anywhere.
 	Link func() Link
+	// AskKey asks the encoder for a key frame; nil when the protocol has no way. It
+	// is called from any goroutine, without a lock, as often as viewers ask: the
+	// publisher limits the rate. It must not block.
+	AskKey func()
 }
 
 // Link is what a publisher's network did so far.

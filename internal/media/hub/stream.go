@@ -172,6 +172,21 @@ func (s *Stream) heard(p *Publisher) {
 	}
 }
 
+// AskKey asks the source for a key frame and reports whether it can be asked.
+func (s *Stream) AskKey() bool {
+	s.mu.Lock()
+	var ask func()
+	if s.source != nil {
+		ask = s.source.info.AskKey
+	}
+	s.mu.Unlock()
+	if ask == nil {
+		return false
+	}
+	ask()
+	return true
+}
+
 // write publishes a unit of p; the first key frame makes p the source. The clock
 // is that of the unit's arrival: one that was held back is not the later for it.
 func (s *Stream) write(p *Publisher, u unit) error {

@@ -96,6 +96,7 @@ func (w *watcher) read(track *webrtc.TrackRemote) {
 			w.audio.Add(1)
 			continue
 		}
+		w.ssrc.Store(p.SSRC)
 		w.video.Add(1)
 		w.gaps.add(p.SequenceNumber)
 		if b := p.Payload; len(b) > 10 && b[0]&0x1f == 28 && b[1]&0x80 != 0 {
@@ -110,16 +111,21 @@ func (w *watcher) read(track *webrtc.TrackRemote) {
 // wait waits for a state of the connection.
 func (w *watcher) wait(want webrtc.PeerConnectionState) {
 	w.r.t.Helper()
+	await(w.r.t, w.state, want)
+}
+
+func await(t *testing.T, states <-chan webrtc.PeerConnectionState, want webrtc.PeerConnectionState) {
+	t.Helper()
 	deadline := time.NewTimer(15 * time.Second)
 	defer deadline.Stop()
 	for {
 		select {
-		case s := <-w.state:
+		case s := <-states:
 			if s == want {
 				return
 			}
 		case <-deadline.C:
-			w.r.t.Fatalf("the connection never was %v", want)
+			t.Fatalf("the connection never was %v", want)
 		}
 	}
 }
@@ -187,7 +193,9 @@ type lossy struct {
 	client  netip.AddrPort
 	out     *net.UDPConn // towards the server
 	lost    int
-	tasks   sync.WaitGroup
+
+	upPercent, upLost int // of media that the client sends
+	tasks             sync.WaitGroup
 }
 
 func newLossy(t *testing.T, server netip.AddrPort, percent int) *lossy {
@@ -220,7 +228,14 @@ func (l *lossy) up() {
 		}
 		l.mu.Lock()
 		l.client = from
+		drop := l.upPercent > 0 && buf[0] >= 128 && (buf[1] < 192 || buf[1] > 223) && rand.IntN(100) < l.upPercent
+		if drop {
+			l.upLost++
+		}
 		l.mu.Unlock()
+		if drop {
+			continue
+		}
 		_, _ = l.out.WriteToUDPAddrPort(buf[:n], l.server)
 	}
 }
@@ -291,7 +306,9 @@ func TestLostLastFlight(t *testing.T) {
 	r := newRig(t, nil)
 	r.publish()
 	relay := newLossy(t, r.server.Addr(), 0)
+	relay.mu.Lock()
 	relay.flights = 1
+	relay.mu.Unlock()
 	w := r.join(true, relay.through)
 	defer w.close()
 	eventually(t, "pictures", func() bool { return w.newest.Load() > 0 })

@@ -80,6 +80,9 @@ func (v *viewer) feedback(data []byte, now time.Time) {
 	if v.closed {
 		return
 	}
+	if f.key && now.Sub(v.asked) >= restartEvery && v.feed.run.Stream().AskKey() {
+		v.asked = now // the publisher makes one, and until then there is the cached one
+	}
 	restart := f.key || f.huge
 	if !restart {
 		restart = v.retransmit(f.missing, b, now)

@@ -23,10 +23,12 @@ const (
 // Config of a server.
 type Config = transport.Config
 
-// Streams is where streams are looked up; *hub.Hub is one.
+// Streams is where streams are looked up and published; *hub.Hub is one.
 type Streams interface {
 	// ByPlayback returns the stream that a playback id names, or nil.
 	ByPlayback(playbackID string) *hub.Stream
+	// Publish connects a publisher to the stream with this key; see hub.Hub.
+	Publish(key string, info hub.PublisherInfo) (*hub.Publisher, error)
 }
 
 // AudioSource makes Opus of a run's sound, whatever codec that is in.
@@ -39,7 +41,7 @@ type AudioSource interface {
 	Opus(ctx context.Context, run *hub.Run, emit func(*frame.Frame)) error
 }
 
-// Server plays streams by WHEP on one port. Make it with New, put its routes into
+// Server plays streams by WHEP and takes publishers by WHIP on one port. Make it with New, put its routes into
 // the HTTP server with Register, and Run it.
 type Server struct {
 	log      *slog.Logger
@@ -55,10 +57,11 @@ type Server struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	mu       sync.Mutex
-	closed   bool
-	sessions map[string]*session // by id
-	feeds    map[*hub.Run]*feed
+	mu         sync.Mutex
+	closed     bool
+	sessions   map[string]*session   // by id
+	publishers map[string]*publisher // likewise
+	feeds      map[*hub.Run]*feed
 }
 
 // New opens the sockets. audio may be nil: then viewers get pictures only. Run
@@ -70,7 +73,7 @@ func New(cfg Config, streams Streams, audio AudioSource, log *slog.Logger) (*Ser
 	}
 	s := &Server{
 		log: log, streams: streams, audio: audio, mux: mux,
-		sessions: map[string]*session{}, feeds: map[*hub.Run]*feed{},
+		sessions: map[string]*session{}, publishers: map[string]*publisher{}, feeds: map[*hub.Run]*feed{},
 	}
 	s.scratch.New = func() any { return new(batch) }
 	s.catchUps.bucket = bucket{rate: catchUpRate, burst: catchUpRate}

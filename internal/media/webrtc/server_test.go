@@ -149,12 +149,20 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// do makes a request of the WHEP routes.
+// do makes a request.
 func (r *rig) do(method, path, body string) (*http.Response, string) {
+	r.t.Helper()
+	return r.doWith(method, path, body, nil)
+}
+
+func (r *rig) doWith(method, path, body string, header http.Header) (*http.Response, string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, r.web.URL+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if header != nil {
+		req.Header = header.Clone()
 	}
 	req.Header.Set("Content-Type", "application/sdp")
 	res, err := http.DefaultClient.Do(req)
@@ -307,6 +315,7 @@ type watcher struct {
 	pc       *webrtc.PeerConnection
 	location string
 	state    chan webrtc.PeerConnectionState
+	ssrc     atomic.Uint32 // of the video
 	video    atomic.Uint64 // RTP packets
 	audio    atomic.Uint64
 	frames   sync.Map // number of a picture to when it was there

@@ -15,6 +15,9 @@ type Stats struct {
 	Restarts      uint64 // viewers sent back to a key picture
 	KeyFrameAlone uint64 // joins and restarts without catching up
 
+	Publishers        int    // connected by WHIP now
+	PublishersRefused uint64 // for their key, or because others publish
+
 	NackRefused uint64 // asked for again too late, or never sent
 	Dropped     Drops
 }
@@ -32,8 +35,8 @@ type Drops struct {
 
 // counters are the live counts.
 type counters struct {
-	viewers                              atomic.Int64
-	sessions                             atomic.Uint64
+	viewers, publishers                  atomic.Int64
+	sessions, publishersRefused          atomic.Uint64
 	packets, bytes, retransmitted        atomic.Uint64
 	restarts, keyFrameAlone, nackRefused atomic.Uint64
 	dropFull, dropBehind, dropBudget     atomic.Uint64
@@ -57,6 +60,7 @@ func (s *Server) Stats() Stats {
 		Sessions: c.sessions.Load(), Failed: below.Failed,
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Retransmitted: c.retransmitted.Load(),
 		Restarts: c.restarts.Load(), KeyFrameAlone: c.keyFrameAlone.Load(),
+		Publishers: int(c.publishers.Load()), PublishersRefused: c.publishersRefused.Load(),
 		NackRefused: c.nackRefused.Load(),
 		Dropped: Drops{
 			SocketFull: c.dropFull.Load(), Behind: c.dropBehind.Load(), Budget: c.dropBudget.Load(),

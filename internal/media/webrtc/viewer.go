@@ -45,7 +45,8 @@ type viewer struct {
 	report    time.Time
 	joined    time.Time
 	restarted time.Time
-	owed      bool // a restart, with the next picture
+	asked     time.Time // when the publisher was asked for a key picture
+	owed      bool      // a restart, with the next picture
 }
 
 // newViewer makes a viewer that has not joined yet.
@@ -94,6 +95,8 @@ func (v *viewer) replay(now time.Time) bool {
 	v.video.Replay(g, whole)
 	if !whole {
 		v.stats.keyFrameAlone.Add(1)
+		asked := v.feed.run.Stream().AskKey()
+		v.feed.log.Info("webrtc viewer gets a key frame alone and waits for the next one", "bytes", g.Bytes, "span", g.Span, "asked", asked)
 	}
 	v.pace = pacer{active: true, from: g.From, start: now,
 		step: time.Duration(v.video.Plan.Step) * time.Second / packets.VideoClock}

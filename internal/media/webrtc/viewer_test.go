@@ -30,12 +30,18 @@ type bareViewer struct {
 
 func newBareViewer(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile) *bareViewer {
 	t.Helper()
+	return newBareViewerOf(t, pt, profile, hub.PublisherInfo{Protocol: "test"})
+}
+
+// newBareViewerOf has a publisher of its own.
+func newBareViewerOf(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile, info hub.PublisherInfo) *bareViewer {
+	t.Helper()
 	s, err := New(Config{Addr: "127.0.0.1:0"}, hub.New(hub.Config{}, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := hub.New(hub.Config{}, slog.New(slog.DiscardHandler))
-	run := liveRun(t, h)
+	run := liveRun(t, h, info)
 	peer, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -66,13 +72,13 @@ func newBareViewer(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile
 }
 
 // liveRun opens a stream and brings it live.
-func liveRun(t testing.TB, h *hub.Hub) *hub.Run {
+func liveRun(t testing.TB, h *hub.Hub, info hub.PublisherInfo) *hub.Run {
 	t.Helper()
 	stream, err := h.Open(hub.Spec{ID: "s", IngestKey: "k", PlaybackID: "p", Standing: true, ResumeWindow: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pub, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
+	pub, err := h.Publish("k", info)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,6 +322,26 @@ func TestRestarts(t *testing.T) {
 	want("PLI while nothing comes", 3)
 	live(1)
 	want("and then something", 4)
+}
+
+// MEDIA J: what viewers ask for reaches a publisher that can be asked, at most once
+// a second from each; and a group that is too long has it asked for another.
+func TestKeyRequestsAreForwarded(t *testing.T) {
+	asked := 0
+	b := newBareViewerOf(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm,
+		hub.PublisherInfo{Protocol: "test", AskKey: func() { asked++ }})
+	now := time.Now()
+	fill(b.feed.video, 100, 120, 3000) // 3.3 s
+	b.join(now)
+	if asked != 1 || b.stats.keyFrameAlone.Load() != 1 {
+		t.Fatalf("asked %d times at the join", asked)
+	}
+	for i := range 30 { // 3 s
+		b.rtcp(now.Add(time.Duration(i)*100*time.Millisecond), &rtcp.PictureLossIndication{MediaSSRC: b.feed.video.SSRC()})
+	}
+	if asked-1 < 3 || asked-1 > 6 { // each once by itself, and once by a restart that is too long
+		t.Errorf("asked %d times in 3 s", asked-1)
+	}
 }
 
 // MEDIA W2: retransmissions take at most a fifth of the stream's rate.

@@ -2,51 +2,34 @@ package webrtc
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/hub"
 )
 
-const (
-	maxBody = 64 << 10
-	// readyWithin bounds the wait for a new feed's cached pictures.
-	readyWithin = time.Second
-)
+// readyWithin bounds the wait for a new feed's cached pictures.
+const readyWithin = time.Second
 
 // Register adds the WHEP routes: POST /live/{playback}/whep starts a session,
-// PATCH and DELETE on the resource it names in Location trickle into it (which
-// is accepted and ignored, no candidate of the client is needed) and end it.
-// OPTIONS answers CORS preflights. Limits go by the request's RemoteAddr.
+// PATCH on the resource it names in Location restarts ICE or trickles (which is
+// accepted and ignored, no candidate of the client is needed), DELETE ends it.
+// OPTIONS answers CORS preflights. For publishers the same by WHIP (RFC 9725):
+// POST /whip/{key}, or POST /whip with the key as a bearer token. Limits go by the
+// request's RemoteAddr.
 func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /live/{playback}/whep", s.play)
 	mux.HandleFunc("PATCH /live/{playback}/whep/{session}", s.trickle)
 	mux.HandleFunc("DELETE /live/{playback}/whep/{session}", s.hangUp)
 	mux.HandleFunc("OPTIONS /live/{playback}/whep", preflight)
 	mux.HandleFunc("OPTIONS /live/{playback}/whep/{session}", preflight)
-}
-
-// cors lets any page play: a playback id is all that is needed.
-func cors(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Location, Link, ETag, Retry-After")
-	h.Set("Cache-Control", "no-store")
-}
-
-func preflight(w http.ResponseWriter, _ *http.Request) {
-	cors(w)
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "POST, PATCH, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
-	h.Set("Access-Control-Max-Age", "86400")
-	h.Set("Accept-Post", "application/sdp")
-	w.WriteHeader(http.StatusNoContent)
+	mux.HandleFunc("POST /whip", s.publish)
+	mux.HandleFunc("POST /whip/{key}", s.publish)
+	mux.HandleFunc("PATCH /whip/{key}/{session}", s.tricklePublisher)
+	mux.HandleFunc("DELETE /whip/{key}/{session}", s.hangUpPublisher)
+	mux.HandleFunc("OPTIONS /whip", preflight)
+	mux.HandleFunc("OPTIONS /whip/{rest...}", preflight)
 }
 
 // play is the POST.
@@ -57,13 +40,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/sdp")
-	h.Set("Location", "/live/"+at.playback+"/whep/"+at.id)
-	ufrag, _ := at.peer.Credentials()
-	h.Set("ETag", `"`+ufrag+`"`)
-	w.WriteHeader(http.StatusCreated)
-	_, _ = w.Write(answer)
+	created(w, "/live/"+at.playback+"/whep/"+at.id, at.peer, answer)
 }
 
 // open makes a session of a request.
@@ -73,13 +50,9 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) (*session, []byte,
 		return nil, nil, err
 	}
 	client := clientAddr(r)
-	if s.mux.Crowded(client) {
-		return nil, nil, &refusal{http.StatusTooManyRequests, "TOO_MANY_PENDING",
-			"Too many players from your address are connecting at once. Try again in a few seconds."}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := s.read(w, r, client)
 	if err != nil {
-		return nil, nil, &refusal{http.StatusRequestEntityTooLarge, "BAD_SDP", "The offer is longer than 64 KiB or was cut short."}
+		return nil, nil, err
 	}
 	o, err := parseOffer(body, profile)
 	if err != nil {
@@ -96,11 +69,8 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) (*session, []byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	a := answerer{
-		session: uint64(at.peer.Since().UnixNano()), fingerprint: s.mux.Fingerprint(),
-		candidates: s.mux.Candidates(client, r.Host), video: f.video.SSRC(), rtx: f.rtx, audio: f.audio.SSRC(),
-	}
-	a.ufrag, a.password = at.peer.Credentials()
+	a := s.answerer(at.peer, client, r.Host)
+	a.video, a.rtx, a.audio = f.video.SSRC(), f.rtx, f.audio.SSRC()
 	return at, a.write(o), nil
 }
 
@@ -152,15 +122,11 @@ func (s *Server) named(r *http.Request) *session {
 // trickle is the PATCH.
 func (s *Server) trickle(w http.ResponseWriter, r *http.Request) {
 	cors(w)
-	if s.named(r) == nil {
+	if at := s.named(r); at == nil {
 		refuse(w, errNoSession())
-		return
+	} else {
+		patch(w, r, at.peer, at.offer)
 	}
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		refuse(w, &refusal{http.StatusRequestEntityTooLarge, "BAD_SDP", "The fragment is longer than 64 KiB."})
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // hangUp is the DELETE.
@@ -176,33 +142,5 @@ func (s *Server) hangUp(w http.ResponseWriter, r *http.Request) {
 }
 
 func errNoSession() *refusal {
-	return &refusal{http.StatusNotFound, "NO_SESSION", "There is no such playback session; it may have ended."}
-}
-
-// refuse answers with an RFC 9457 problem: a sentence and a code. What may be
-// different in a moment says when to come again.
-func refuse(w http.ResponseWriter, err error) {
-	var why *refusal
-	if !errors.As(err, &why) {
-		why = &refusal{http.StatusInternalServerError, "INTERNAL", "Playback could not be started."}
-	}
-	h := w.Header()
-	if why.status == http.StatusServiceUnavailable || why.status == http.StatusTooManyRequests ||
-		why.code == "NO_STREAM" {
-		h.Set("Retry-After", "1")
-	}
-	h.Set("Content-Type", "application/problem+json")
-	w.WriteHeader(why.status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"title": http.StatusText(why.status), "status": why.status, "code": why.code, "detail": why.detail,
-	})
-}
-
-// clientAddr is the address of the client; the zero Addr when it is not one.
-func clientAddr(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr().Unmap()
+	return &refusal{http.StatusNotFound, "NO_SESSION", "There is no such session; it may have ended."}
 }

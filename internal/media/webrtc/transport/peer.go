@@ -18,6 +18,9 @@ const (
 	// thread throws away what comes at once.
 	settle       = 5 * time.Millisecond
 	maxAddresses = 8 // of one peer
+	// preferUDP: browsers nominate every pair that works, TCP among them, which
+	// counts when UDP was not heard of for so long (they check each 2.5 s).
+	preferUDP = 6 * time.Second
 )
 
 // ErrClosed is for what comes after the end.
@@ -73,6 +76,7 @@ type Peer struct {
 	path      path
 	known     []netip.AddrPort // UDP addresses that passed a check, oldest first
 	checked   time.Time
+	byUDP     time.Time // the newest check over UDP
 }
 
 // Open makes a peer whose checks are answered from now on. ErrClosed when the Mux
@@ -157,6 +161,9 @@ func (p *Peer) reached(at path, nominated bool, now time.Time) (add, forget neti
 		return add, forget
 	}
 	p.checked = now
+	if at.stream == nil {
+		p.byUDP = now
+	}
 	if at.stream == nil && !slices.Contains(p.known, at.remote) {
 		p.known = append(p.known, at.remote)
 		add = at.remote
@@ -170,7 +177,7 @@ func (p *Peer) reached(at path, nominated bool, now time.Time) (add, forget neti
 		if !p.mux.spawn(p.connect) {
 			p.closed = true
 		}
-	} else if nominated && at != p.path {
+	} else if nominated && at != p.path && (at.stream == nil || p.path.stream != nil || now.Sub(p.byUDP) > preferUDP) {
 		p.path = at
 		p.link.move(at)
 		if p.connected {

@@ -2,7 +2,6 @@ package webrtc
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -39,10 +38,13 @@ type section struct {
 	fmtp  string
 	nack  bool
 	pli   bool
+	twcc  bool  // transport-wide feedback,
+	seq   uint8 // and the id of its header extension
 }
 
 // offer is what a browser wants, as far as it matters here.
 type offer struct {
+	publish     bool // the client sends
 	sections    []section
 	ufrag       string
 	password    string
@@ -59,10 +61,21 @@ func (o *offer) accepted(kind string) *section {
 	return nil
 }
 
-// parseOffer reads an SDP offer and chooses payload types: the first section
-// that wants video with H.264 for profile (the profile_idc of the stream), the
-// first that wants audio with Opus. Errors are *refusal.
+// parseOffer reads a viewer's SDP offer and chooses payload types: the first
+// section that wants video with H.264 for profile (the profile_idc of the stream),
+// the first that wants audio with Opus. Errors are *refusal.
 func parseOffer(text []byte, profile byte) (*offer, error) {
+	return readOffer(text, &offer{}, profile)
+}
+
+// parsePublish reads a publisher's offer: the first section that sends H.264,
+// constrained baseline if there is a choice, which every browser can play; the
+// first that sends Opus.
+func parsePublish(text []byte) (*offer, error) {
+	return readOffer(text, &offer{publish: true}, 66)
+}
+
+func readOffer(text []byte, o *offer, profile byte) (*offer, error) {
 	var d sdp.SessionDescription
 	if err := d.Unmarshal(text); err != nil {
 		return nil, &refusal{400, "BAD_SDP", "This is not a valid SDP offer."}
@@ -71,20 +84,22 @@ func parseOffer(text []byte, profile byte) (*offer, error) {
 		return nil, notAcceptable("The offer has %d media sections; 1 to %d are possible.",
 			len(d.MediaDescriptions), maxSections)
 	}
-	o := &offer{}
 	for _, m := range d.MediaDescriptions {
 		s := section{kind: m.MediaName.Media, proto: strings.Join(m.MediaName.Protos, "/")}
 		s.mid, _ = m.Attribute("mid")
 		if !token(s.mid, 0, 32) || !token(s.kind, 1, 16) || len(m.MediaName.Formats) > maxFormats {
 			return nil, notAcceptable("A media section of the offer is not usable.")
 		}
-		if wantsMedia(&d, m) && o.accepted(s.kind) == nil {
+		if o.usable(&d, m) && o.accepted(s.kind) == nil {
 			formats := parseFormats(m)
 			switch s.kind {
 			case "video":
 				s.chooseH264(formats, profile)
 			case "audio":
 				s.chooseOpus(formats)
+			}
+			if o.publish {
+				s.sequences(m)
 			}
 		}
 		if s.pt != 0 {
@@ -95,6 +110,9 @@ func parseOffer(text []byte, profile byte) (*offer, error) {
 		o.sections = append(o.sections, s)
 	}
 	if o.accepted("video") == nil {
+		if o.publish {
+			return nil, &refusal{406, "NO_H264", "The offer does not send H.264 video, which is what can be published."}
+		}
 		return nil, &refusal{406, "NO_H264", "The offer does not ask for H.264 video with packetization-mode=1, " +
 			"which is what this stream is."}
 	}
@@ -143,14 +161,18 @@ func attribute(d *sdp.SessionDescription, m *sdp.MediaDescription, key string) s
 	return v
 }
 
-// wantsMedia reports whether the client wants to receive in this section.
-func wantsMedia(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
+// usable reports whether the section goes the way that the offer is for.
+func (o *offer) usable(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	if m.MediaName.Port.Value == 0 {
 		if _, bundled := m.Attribute("bundle-only"); !bundled {
 			return false
 		}
 	}
-	for _, key := range []string{"sendonly", "inactive"} {
+	never := []string{"sendonly", "inactive"}
+	if o.publish {
+		never[0] = "recvonly"
+	}
+	for _, key := range never {
 		if _, ok := m.Attribute(key); ok {
 			return false
 		}
@@ -180,6 +202,7 @@ type format struct {
 	codec     string // "H264/90000", upper case
 	fmtp      string
 	nack, pli bool
+	twcc      bool
 }
 
 // param returns a parameter of the format, lower case.
@@ -223,6 +246,7 @@ func parseFormats(m *sdp.MediaDescription) []format {
 		case "rtcp-fb":
 			f.nack = f.nack || rest == "nack"
 			f.pli = f.pli || rest == "nack pli"
+			f.twcc = f.twcc || rest == "transport-cc"
 		}
 	}
 	return list
@@ -270,7 +294,7 @@ func (s *section) chooseH264(formats []format, profile byte) {
 		}
 		if score < best {
 			best = score
-			s.pt, s.fmtp, s.nack, s.pli, s.name = f.pt, f.fmtp, f.nack, f.pli, "H264/90000"
+			s.pt, s.fmtp, s.nack, s.pli, s.twcc, s.name = f.pt, f.fmtp, f.nack, f.pli, f.twcc, "H264/90000"
 		}
 	}
 	s.rtx = 0
@@ -284,103 +308,25 @@ func (s *section) chooseH264(formats []format, profile byte) {
 func (s *section) chooseOpus(formats []format) {
 	for i := range formats {
 		if f := &formats[i]; f.codec == "OPUS/48000/2" {
-			s.pt, s.name = f.pt, "opus/48000/2"
+			s.pt, s.twcc, s.name = f.pt, f.twcc, "opus/48000/2"
 			s.fmtp = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
 			return
 		}
 	}
 }
 
-// answerer is what an answer needs besides the offer.
-type answerer struct {
-	session     uint64 // for o=
-	ufrag       string
-	password    string
-	fingerprint string // SHA-256
-	candidates  []netip.AddrPort
-	video       uint32 // SSRCs
-	rtx         uint32
-	audio       uint32
-}
+// transportSequence is the header extension by which senders of today learn what
+// the way carries.
+const transportSequence = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
-// write makes the answer: ICE-lite, passive, bundled, one candidate per address,
-// no header extensions (nothing may differ between two sends of a packet).
-func (a *answerer) write(o *offer) []byte {
-	var b strings.Builder
-	line := func(format string, v ...any) { fmt.Fprintf(&b, format+"\r\n", v...) }
-	line("v=0\r\no=- %d 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0", a.session)
-	var mids []string
-	for _, s := range o.sections {
-		if s.pt != 0 && s.mid != "" {
-			mids = append(mids, s.mid)
+// sequences looks for that extension, with a one-byte id (RFC 8285 §4.2).
+func (s *section) sequences(m *sdp.MediaDescription) {
+	for _, a := range m.Attributes {
+		id, uri, _ := strings.Cut(a.Value, " ")
+		id, _, _ = strings.Cut(id, "/")
+		if n, err := strconv.ParseUint(id, 10, 4); a.Key == "extmap" && err == nil && n > 0 && n < 15 && uri == transportSequence {
+			s.seq = uint8(n)
 		}
 	}
-	if len(mids) > 0 {
-		line("a=group:BUNDLE %s", strings.Join(mids, " "))
-	}
-	line("a=ice-lite\r\na=msid-semantic: WMS glimpse")
-	for i := range o.sections {
-		a.section(line, &o.sections[i])
-	}
-	return []byte(b.String())
-}
-
-func (a *answerer) section(line func(string, ...any), s *section) {
-	if s.pt == 0 {
-		line("m=%s 0 %s 0\r\nc=IN IP4 0.0.0.0\r\na=inactive", s.kind, protoOf(s))
-		if s.mid != "" {
-			line("a=mid:%s", s.mid)
-		}
-		return
-	}
-	formats := strconv.Itoa(int(s.pt))
-	if s.rtx != 0 {
-		formats += " " + strconv.Itoa(int(s.rtx))
-	}
-	line("m=%s 9 UDP/TLS/RTP/SAVPF %s\r\nc=IN IP4 0.0.0.0", s.kind, formats)
-	if s.mid != "" {
-		line("a=mid:%s", s.mid)
-	}
-	line("a=sendonly\r\na=rtcp-mux\r\na=rtcp-rsize")
-	line("a=ice-ufrag:%s\r\na=ice-pwd:%s", a.ufrag, a.password)
-	line("a=fingerprint:sha-256 %s\r\na=setup:passive", a.fingerprint)
-	line("a=rtpmap:%d %s", s.pt, s.name)
-	if s.fmtp != "" {
-		line("a=fmtp:%d %s", s.pt, s.fmtp)
-	}
-	if s.nack {
-		line("a=rtcp-fb:%d nack", s.pt)
-	}
-	if s.pli {
-		line("a=rtcp-fb:%d nack pli", s.pt)
-	}
-	ssrc := a.video
-	if s.kind == "audio" {
-		ssrc = a.audio
-	}
-	line("a=msid:glimpse %s", s.kind)
-	if s.rtx != 0 {
-		line("a=rtpmap:%d rtx/90000\r\na=fmtp:%d apt=%d", s.rtx, s.rtx, s.pt)
-		line("a=ssrc-group:FID %d %d", ssrc, a.rtx)
-	}
-	// The first a=ssrc must be the media's: with that of the retransmissions
-	// first, browsers connect and decode nothing.
-	line("a=ssrc:%d cname:glimpse", ssrc)
-	if s.rtx != 0 {
-		line("a=ssrc:%d cname:glimpse", a.rtx)
-	}
-	for i, c := range a.candidates {
-		// RFC 8445 §5.1.2.1: type host, local preference by order.
-		priority := 126<<24 | (65535-i)<<8 | 255
-		line("a=candidate:%d 1 udp %d %s %d typ host", i+1, priority, c.Addr(), c.Port())
-	}
-	line("a=end-of-candidates")
-}
-
-// protoOf echoes the protocol of a refused section if it is a plain one.
-func protoOf(s *section) string {
-	if token(s.proto, 1, 32) {
-		return s.proto
-	}
-	return "UDP/TLS/RTP/SAVPF"
+	s.twcc = s.twcc && s.seq != 0
 }
