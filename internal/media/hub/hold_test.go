@@ -50,7 +50,8 @@ func newScript(t *testing.T) *script {
 func (s *script) connect() *Publisher {
 	s.t.Helper()
 	p := s.publisher()
-	for _, t := range []*frame.Track{s.track, audioTrack} {
+	video, audio := *s.track, *audioTrack // others with the same parameters
+	for _, t := range []*frame.Track{&video, &audio} {
 		if err := p.SetTrack(t); err != nil {
 			s.t.Fatal(err)
 		}
@@ -111,7 +112,11 @@ func (s *script) check(longest time.Duration) (held, live int) {
 	}
 	var last, sound *frame.Frame
 	shown := time.Duration(-1)
+	tracks := map[*frame.Track]bool{}
 	for i, f := range s.got {
+		if tracks[f.Track] = true; len(tracks) > 2 {
+			s.t.Fatal("the same parameters are told as new ones")
+		}
 		if f.Discontinuity {
 			s.t.Errorf("frame %d is a discontinuity", i)
 		}

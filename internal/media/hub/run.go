@@ -82,6 +82,21 @@ func (r *Run) joinable() bool {
 	return r.hasKey
 }
 
+// inForce returns the track in force when t has the same parameters, so that
+// whoever compares pointers sees no change where there is none; otherwise t.
+func (r *Run) inForce(t *frame.Track) *frame.Track {
+	r.mu.RLock()
+	now := r.video
+	if t.Kind() == frame.Audio {
+		now = r.audio
+	}
+	r.mu.RUnlock()
+	if now != nil && now != t && codec.Same(now.Codec, t.Codec) {
+		return now
+	}
+	return t
+}
+
 // announce returns the payload of a key frame of t. When its parameters are not
 // those of the pictures before, they are put into the payload too: some readers
 // hear only of the first ones (ffmpeg skips every later init of an HLS stream).

@@ -280,6 +280,7 @@ func (s *Stream) begin(now time.Time) {
 
 // publish maps u onto the timeline and hands it to the run.
 func (s *Stream) publish(u unit, discontinuity bool) {
+	u.track = s.run.inForce(u.track)
 	f := &frame.Frame{Track: u.track, Key: u.key, Discontinuity: discontinuity, Payload: u.payload}
 	if u.key {
 		f.Payload = s.run.announce(u.track, u.payload)
