@@ -249,7 +249,7 @@ func TestSamePeriodAfterAHold(t *testing.T) {
 // With new parameters both tracks go on in a new period that begins where its
 // first segment does.
 func TestNewPeriod(t *testing.T) {
-	mono, err := codec.NewAAC([]byte{0x11, 0x88})
+	other, err := codec.NewAAC([]byte{0x12, 0x10}) // 44.1 kHz
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestNewPeriod(t *testing.T) {
 		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
 		w.feed(7)
 		time.Sleep(3 * time.Second) // nobody publishes
-		w.resume(&frame.Track{Codec: mono})
+		w.resume(&frame.Track{Codec: other})
 		start = start.Add(3 * time.Second)
 		w.feed(9)
 		synctest.Wait()
