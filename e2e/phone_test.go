@@ -11,7 +11,7 @@ import (
 func TestPhoneEvents(t *testing.T) {
 	t.Parallel()
 	const user = "wearer@example.com"
-	styles, poor := []string{"sdk2", "hono", "alpha", "mini"}, []string{"sdk2", "mini"}
+	poor := []string{"sdk2", "mini"}
 	config, ports := "apps:\n", map[string]int{}
 	for _, style := range styles {
 		ports[style] = freePort(t)
