@@ -149,36 +149,3 @@ func TestGlassesNeverPublish(t *testing.T) {
 		})
 	}
 }
-
-// Glasses that stream to somewhere and answer no keep-alive: after the third the
-// SDK hears "timeout", knows that it does not stream any more, and may start
-// again.
-func TestGlassesAnswerNoKeepAlive(t *testing.T) {
-	t.Parallel()
-	const user, pkg, target = "wearer@example.com", "com.example.deaf", "rtmp://127.0.0.1:9/live/k"
-	port := freePort(t)
-	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
-	g := c.rawGlasses(t, user, true)
-	a := startApp(t, "sdk2", pkg, port)
-	c.startSession(a, user)
-	a.do(nil, "direct", target)
-	a.status("initializing")
-	g.send(fmt.Sprintf(`{"type":"stream_status","streamId":%q,"status":"streaming"}`, g.started()))
-	a.status("active")
-	for n := 1; n <= 3; n++ { // one each 15 s
-		eventually(t, "another keep-alive", func() bool { return g.count("keep_stream_alive") >= n })
-	}
-	if e := a.status("timeout"); e.Details == "" {
-		t.Errorf("no word of why: %+v", e)
-	}
-	var streaming bool
-	if a.do(&streaming, "isStreaming"); streaming {
-		t.Error("the SDK still believes that it streams")
-	}
-	eventually(t, "the glasses are told to stop", func() bool { return g.count("stop_stream") == 1 })
-	a.do(nil, "direct", target)
-	a.status("initializing")
-	if n := a.count(`"status":"timeout"`); n != 1 {
-		t.Errorf("%d times timeout", n)
-	}
-}

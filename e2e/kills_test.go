@@ -127,11 +127,7 @@ func (p *played) play(t *testing.T, quit <-chan struct{}) {
 			return
 		case <-time.After(time.Duration(100+p.rand.IntN(400)) * time.Millisecond):
 		}
-		for _, m := range p.members {
-			for _, s := range m.unasked() {
-				t.Errorf("%s was told %+v", m.session, s)
-			}
-		}
+		p.wantUntold(t)
 		if !p.request(t, quit) {
 			return
 		}
@@ -485,30 +481,41 @@ func settled(t *testing.T, c, target *cloud, wearers []*played) {
 func leave(t *testing.T, c, target *cloud, wearers []*played) {
 	t.Helper()
 	for _, p := range wearers {
-		for _, m := range p.members {
-			if !p.now.has(m.pkg) {
-				continue
-			}
-			request := stopManaged
-			if p.now.kind == "unmanaged" {
-				request = stopDirect
-			}
-			p.ask(m, request)
-			if s, ok := m.wait(nil, told.isEnd); !ok || s.Status != "stopped" || s.StreamID != p.now.stream {
-				t.Errorf("%s stops %+v: told %+v", m.session, p.now, s)
-			}
-			p.now = p.now.without(m.pkg)
-			if p.now.kind == "managed" && c.wearersOf()[p.user] == "" {
-				t.Errorf("%s: with %+v left there is no stream", p.user, p.now)
-			}
-		}
+		p.leave(t, c)
 	}
 	settled(t, c, target, wearers)
 	for _, p := range wearers {
-		for _, m := range p.members {
-			if ends := m.unasked(); len(ends) > 0 {
-				t.Errorf("%s was told %+v", m.session, ends)
-			}
+		p.wantUntold(t)
+	}
+}
+
+func (p *played) leave(t *testing.T, c *cloud) {
+	t.Helper()
+	for _, m := range p.members {
+		if !p.now.has(m.pkg) {
+			continue
+		}
+		request := stopManaged
+		if p.now.kind == "unmanaged" {
+			request = stopDirect
+		}
+		p.ask(m, request)
+		if s, ok := m.wait(nil, told.isEnd); !ok || s.Status != "stopped" || s.StreamID != p.now.stream {
+			t.Errorf("%s stops %+v: told %+v", m.session, p.now, s)
+		}
+		p.now = p.now.without(m.pkg)
+		if p.now.kind == "managed" && c.wearersOf()[p.user] == "" {
+			t.Errorf("%s: with %+v left there is no stream", p.user, p.now)
+		}
+	}
+}
+
+// wantUntold fails when an app was told of an end that it had not asked for.
+func (p *played) wantUntold(t *testing.T) {
+	t.Helper()
+	for _, m := range p.members {
+		for _, s := range m.unasked() {
+			t.Errorf("%s was told %+v", m.session, s)
 		}
 	}
 }

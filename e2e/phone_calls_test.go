@@ -42,7 +42,7 @@ func TestPhoneCalls(t *testing.T) {
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA, MICROPHONE")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")
-	token := strings.TrimSpace(runCommand(t, binary, "user", "token", user, "--config", c.config))
+	token := c.userToken(t, user)
 	c.rawGlasses(t, user, false)
 	running := func(pkg string) bool {
 		t.Helper()

@@ -16,16 +16,16 @@ import (
 
 // raw is a websocket without any SDK behind it: a peer that does as it likes.
 type raw struct {
-	t    *testing.T
-	ws   *websocket.Conn
-	deaf bool // answers no keep-alive
+	t  *testing.T
+	ws *websocket.Conn
 
-	mu    sync.Mutex
-	types map[string]int    // messages of the cloud so far
-	last  map[string]rawMsg // of each type
-	kinds []string          // in order
-	code  websocket.StatusCode
-	done  chan struct{} // closed when the socket is
+	mu     sync.Mutex
+	answer func(n int, ackID string) []string // the answers to the nth keep-alive
+	types  map[string]int                     // messages of the cloud so far
+	last   map[string]rawMsg                  // of each type
+	kinds  []string                           // in order
+	code   websocket.StatusCode
+	done   chan struct{} // closed when the socket is
 }
 
 // rawMsg is what tests look at in a message of the cloud.
@@ -45,7 +45,13 @@ func (c *cloud) dialRaw(t *testing.T, path, token string, deaf bool) *raw {
 		t.Fatal(err)
 	}
 	ws.SetReadLimit(4 << 20)
-	r := &raw{t: t, ws: ws, deaf: deaf, types: map[string]int{}, last: map[string]rawMsg{}, done: make(chan struct{})}
+	r := &raw{t: t, ws: ws, types: map[string]int{}, last: map[string]rawMsg{}, done: make(chan struct{})}
+	r.answers(func(_ int, ackID string) []string {
+		if deaf {
+			return nil
+		}
+		return []string{ackID}
+	})
 	go r.read()
 	t.Cleanup(func() { ws.CloseNow(); <-r.done })
 	return r
@@ -69,9 +75,12 @@ func (r *raw) read() {
 		r.types[m.Type]++
 		r.last[m.Type] = m
 		r.kinds = append(r.kinds, m.Type)
+		answer, n := r.answer, r.types["keep_stream_alive"]
 		r.mu.Unlock()
-		if m.Type == "keep_stream_alive" && !r.deaf {
-			_ = r.write(fmt.Sprintf(`{"type":"keep_alive_ack","streamId":%q,"ackId":%q}`, m.StreamID, m.AckID)) // a closed one needs none
+		if m.Type == "keep_stream_alive" {
+			for _, id := range answer(n, m.AckID) {
+				_ = r.write(fmt.Sprintf(`{"type":"keep_alive_ack","streamId":%q,"ackId":%q}`, m.StreamID, id)) // a closed one needs none
+			}
 		}
 	}
 }
@@ -105,6 +114,13 @@ func (r *raw) newest(kind string) rawMsg {
 	return r.last[kind]
 }
 
+// answers decides how keep-alives are answered from now on.
+func (r *raw) answers(how func(n int, ackID string) []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = how
+}
+
 // first waits for the first message of a type and returns it.
 func (r *raw) first(kind string) rawMsg {
 	r.t.Helper()
@@ -125,12 +141,17 @@ func (r *raw) closed() websocket.StatusCode {
 	return r.code
 }
 
+// userToken is a wearer's core token.
+func (c *cloud) userToken(t *testing.T, user string) string {
+	t.Helper()
+	return strings.TrimSpace(runCommand(t, binary, "user", "token", user, "--config", c.config))
+}
+
 // rawGlasses are a phone with connected glasses that answer keep-alives, unless
 // they are deaf, and do nothing else.
 func (c *cloud) rawGlasses(t *testing.T, user string, deaf bool) *raw {
 	t.Helper()
-	token := strings.TrimSpace(runCommand(t, binary, "user", "token", user, "--config", c.config))
-	r := c.dialRaw(t, "/glasses-ws", token, deaf)
+	r := c.dialRaw(t, "/glasses-ws", c.userToken(t, user), deaf)
 	r.send(`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":true,"ssid":"lab"}}`)
 	return r
 }

@@ -313,7 +313,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	port := freePort(t)
 	c := startCloud(t, "log_level: debug\napps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
 	link, _ := c.waitLine(`(#token=(\S+))`, 0)
-	token := strings.TrimSpace(runCommand(t, binary, "user", "token", user, "--config", c.config))
+	token := c.userToken(t, user)
 	publishTo := c.rawPhone(t, token)
 	a := startApp(t, "sdk2", pkg, port)
 	c.startSession(a, user)
