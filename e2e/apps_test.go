@@ -198,9 +198,12 @@ func direct(t *testing.T, a, b *app, w *wearer) {
 		t.Errorf("a server that is not there: %q", e.Details)
 	}
 	b.mark()
-	b.do(nil, "direct", "ftp://nowhere/x")
-	if e := b.status("error"); !strings.Contains(e.Details, "Invalid URL") {
-		t.Errorf("a URL of no kind: %q", e.Details)
+	words := b.result(b.send("direct", "ftp://nowhere/x")).Error // newer SDKs look at the scheme themselves
+	if words == "" {
+		words = b.status("error").Details
+	}
+	if !strings.Contains(words, "Invalid URL") && !strings.Contains(words, "Invalid stream URL") {
+		t.Errorf("a URL of no kind: %q", words)
 	}
 }
 

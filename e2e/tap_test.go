@@ -1,19 +1,20 @@
 package e2e
 
 import (
-	"strings"
 	"syscall"
 	"testing"
 )
 
 // Whoever writes an app sees with `glimpse tap` what passes between it, the
 // cloud and the glasses, and why a call failed; no key and no whole link is in
-// it. A restart of the cloud is waited for, and Ctrl-C is a clean end.
+// it. It is so in every app style. A restart of the cloud is waited for, and
+// Ctrl-C is a clean end.
 func TestTap(t *testing.T) {
 	t.Parallel()
 	const user, pkg = "wearer@example.com", "com.example.tapped"
 	port := freePort(t)
-	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+	others := newFour(t, "tapped-", "CAMERA")
+	c := startCloud(t, others.config+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
 	env := []string{"GLIMPSE_ADMIN_TOKEN=" + c.token}
 	tap := start(t, "tap", env, binary, "tap", user, "--server", c.url)
 	tap.waitLine(`tapping wearer@example\.com`, 0)
@@ -46,9 +47,38 @@ func TestTap(t *testing.T) {
 	}
 	raw.waitLine(`^\{"time":".*"kind":"message","from":"cloud","to":"glasses","type":"stop_stream","size":\d+,"body":\{`, 0)
 
-	playback := strings.Split(strings.SplitAfter(links.HLS, "/live/")[1], "/")[0]
+	secrets := []string{apiKey, c.token, playbackID(links.HLS)}
+	others.run(t, c, "tapped-", always(user))
+	for style, a := range others.apps {
+		name := `com\.example\.tapped-` + style
+		camera, request := "managed_stream_request", "rtmp_stream_request"
+		if style == "alpha" || style == "mini" {
+			request = "stream_request"
+		}
+		var links urls
+		a.do(&links, "managed", map[string]any{})
+		a.do(nil, "stopManaged")
+		a.status("stopped")
+		a.do(nil, "direct", "rtmp://127.0.0.1:9/live/a-secret-of-"+style)
+		a.status("error")
+		secrets = append(secrets, playbackID(links.HLS), "a-secret-of-"+style)
+		from := 0
+		for _, line := range []string{
+			`cloud → app\s+` + name + `\s+session_request`,
+			`app → cloud\s+` + name + `\s+tpa_connection_init`,
+			`cloud → app\s+` + name + `\s+tpa_connection_ack`,
+			`app → cloud\s+` + name + `\s+` + camera,
+			`cloud → app\s+` + name + `\s+managed_stream_status\s+.*"status":"active"`,
+			`app → cloud\s+` + name + `\s+managed_stream_stop`,
+			`cloud → app\s+` + name + `\s+managed_stream_status\s+.*"status":"stopped"`,
+			`app → cloud\s+` + name + `\s+` + request + `\s+.*rtmp://127\.0\.0\.1:9/live/…`,
+			`cloud → app\s+` + name + `\s+\w*stream_status\s+.*"status":"error"`,
+		} {
+			_, from = tap.waitLine(line, from)
+		}
+	}
 	for _, p := range []*process{tap, raw} {
-		for _, secret := range []string{apiKey, c.token, playback} {
+		for _, secret := range secrets {
 			if p.count(secret) > 0 {
 				t.Errorf("%s shows a secret", p.name)
 			}
