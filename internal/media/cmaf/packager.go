@@ -82,7 +82,8 @@ func (p *Packager) Store(run *hub.Run) *Store {
 	default:
 	}
 	s := newStore(prefix())
-	s.audience.need = func() func() { return run.Need(hub.SoundAAC) }
+	s.form = run.Steady()
+	s.audience.need = func() func() { return run.Need(s.form) }
 	p.stores[run] = s
 	return s
 }
@@ -139,11 +140,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
-	form := hub.SoundAAC
-	if _, problem := run.Converted(form); problem != nil {
-		form = hub.SoundAsSent // Opus is better than none
-	}
-	rd := run.Subscribe(hub.ReaderOptions{Sound: form, Passive: true})
+	rd := run.Subscribe(hub.ReaderOptions{Sound: m.store.form, Passive: true})
 	defer rd.Close()
 	var buf []*frame.Frame
 	dropped := uint64(0)
@@ -165,7 +162,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 		}
 		for _, f := range buf {
 			if f.Key {
-				converted, problem := run.Converted(hub.SoundAAC)
+				converted, problem := run.Converted(m.store.form)
 				m.store.audience.latent.Store(converted && problem == nil)
 			}
 			if err := m.frame(f); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
 )
 
 // The times of every store; playlists announce them.
@@ -35,6 +36,7 @@ type Store struct {
 	origin time.Time // set before the first segment is published
 
 	audience audience
+	form     hub.Sound // that the sound has, for the whole run
 }
 
 // newStore makes an empty store. prefix tells its files from those of other

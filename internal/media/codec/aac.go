@@ -51,6 +51,12 @@ func StandardAAC() *AAC {
 	return c
 }
 
+// IsStandard reports whether sound is as StandardAAC says.
+func IsStandard(c frame.Codec) bool {
+	a, ok := c.(*AAC)
+	return ok && bytes.Equal(plainConfig(a.Config), []byte{0x11, 0x90})
+}
+
 // Kind is frame.Audio.
 func (c *AAC) Kind() frame.Kind { return frame.Audio }
 

@@ -46,7 +46,8 @@ type conversion struct {
 	wanted func() bool                                 // whether the source makes it necessary; Run.mu is held
 	work   func(Converter) func(context.Context) error // begins it; Run.mu is held
 
-	users   int
+	users   int                // who need it
+	strict  int                // of sound: who need no other than what is made
 	idle    *time.Timer        // runs while nobody needs it any more
 	cancel  context.CancelFunc // of the goroutine in force; nil when there is none
 	before  chan struct{}      // closed when the newest goroutine has ended
@@ -56,20 +57,23 @@ type conversion struct {
 }
 
 // use counts a user in, and out by the function returned. Run.mu is held.
-func (c *conversion) use() (release func()) {
-	c.users++
+func (c *conversion) use(count *int) (release func()) {
+	*count++
 	if c.idle != nil {
 		c.idle.Stop()
 		c.idle = nil
 	}
 	c.update()
-	return sync.OnceFunc(c.release)
+	return sync.OnceFunc(func() { c.release(count) })
 }
 
-func (c *conversion) release() {
+func (c *conversion) release(count *int) {
 	c.run.mu.Lock()
 	defer c.run.mu.Unlock()
-	if c.users--; c.users == 0 && !c.run.ended {
+	*count--
+	if c.users+c.strict > 0 {
+		c.update()
+	} else if !c.run.ended {
 		c.idle = time.AfterFunc(needLinger, c.expire)
 	}
 }
@@ -77,7 +81,7 @@ func (c *conversion) release() {
 func (c *conversion) expire() {
 	c.run.mu.Lock()
 	defer c.run.mu.Unlock()
-	if c.users == 0 {
+	if c.users+c.strict == 0 {
 		c.idle = nil
 		c.update()
 	}
@@ -105,7 +109,7 @@ func (c *conversion) reconsider() {
 // update starts or ends the goroutine. Run.mu is held.
 func (c *conversion) update() {
 	conv := c.run.stream.hub.cfg.Converter
-	wanted := !c.run.ended && (c.users > 0 || c.idle != nil) && conv != nil && c.wanted()
+	wanted := !c.run.ended && (c.users+c.strict > 0 || c.idle != nil) && conv != nil && c.wanted()
 	switch {
 	case wanted && c.cancel == nil:
 		c.start(conv)

@@ -23,7 +23,7 @@ func (r *Run) Straight() (straight *Run, release func(), err error) {
 	if r.straight == nil {
 		r.straight = r.straighten()
 	}
-	release = r.straight.use()
+	release = r.straight.use(&r.straight.users)
 	return r.straight.sink.to, release, nil
 }
 

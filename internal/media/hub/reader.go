@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 )
 
@@ -21,8 +22,8 @@ type ReaderOptions struct {
 	// comes alone and the next is the next key frame.
 	Live bool
 	// PictureWake lets sound wait in the ring for the next picture: Next
-	// returns when a picture came, with the sound before it, or when sound is
-	// has waited for 40 ms of its time.
+	// returns when a picture came, with the sound before it, or when sound has
+	// waited for 40 ms of its time.
 	PictureWake bool
 	// Sound is the form in which sound is wanted. A stream that sends another
 	// is converted while such a reader is there (see Run.Need), unless Passive.
@@ -33,6 +34,9 @@ type ReaderOptions struct {
 	// Back, as far as the ring reaches.
 	SoundOnly bool
 	Back      time.Duration
+	// Fill puts silence where the stream has no sound, so that there always is
+	// some: destinations insist on it. See Run.Steady for the form.
+	Fill bool
 }
 
 // Reader is a cursor in a run's ring, for one goroutine. It costs the publisher
@@ -52,6 +56,7 @@ type Reader struct {
 	waitKey bool          // skip to a key frame
 	heard   time.Duration // PTS of the newest sound handed out, with Sound
 	alone   *frame.Frame  // a key frame that has left the ring, to begin with
+	filler  filler
 }
 
 // Subscribe returns a reader; Close it.
@@ -59,6 +64,9 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 	rd := &Reader{run: r, options: o, wake: make(chan struct{}, 1), release: func() {}, quiet: true, heard: -1 << 62}
 	if o.Sound != SoundAsSent && !o.Passive {
 		rd.release = r.Need(o.Sound)
+	}
+	if o.Fill {
+		rd.filler.track = &frame.Track{Codec: codec.StandardAAC()}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,14 +105,23 @@ func (rd *Reader) Tracks() []*frame.Track {
 	if r.video != nil && !rd.options.SoundOnly {
 		tracks = append(tracks, r.video)
 	}
-	switch c := r.conversions[rd.options.Sound]; {
-	case r.audio == nil:
-	case rd.options.Sound.is(r.audio):
-		tracks = append(tracks, r.audio)
-	case c != nil && c.cancel != nil && c.problem == nil:
-		tracks = append(tracks, c.track)
+	if t := rd.sound(); t != nil {
+		tracks = append(tracks, t)
 	}
 	return tracks
+}
+
+// sound is the track in force for this reader, or nil. Run.mu is held.
+func (rd *Reader) sound() *frame.Track {
+	r := rd.run
+	c := r.conversions[rd.options.Sound.made()]
+	switch {
+	case r.audio != nil && rd.options.Sound.Is(r.audio):
+		return r.audio
+	case c != nil && (rd.options.Fill || c.cancel != nil && c.problem == nil):
+		return c.track
+	}
+	return rd.filler.track
 }
 
 // takes reports whether a frame is for this reader.
@@ -112,10 +129,13 @@ func (rd *Reader) takes(f *frame.Frame) bool {
 	switch {
 	case f.IsVideo():
 		return !rd.options.SoundOnly
+	case !f.Derived:
+		return rd.options.Sound.Is(f.Track)
 	case rd.options.Sound == SoundAsSent:
-		return !f.Derived
+		return false
 	}
-	return rd.options.Sound.is(f.Track)
+	c := rd.run.conversions[rd.options.Sound.made()]
+	return c != nil && c.track == f.Track && (rd.run.audio == nil || !rd.options.Sound.Is(rd.run.audio))
 }
 
 // wakes reports whether a frame that was just added must wake Next. Run.mu is held.
@@ -191,6 +211,10 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 				continue
 			}
 			rd.heard = f.PTS
+		}
+		if rd.options.Fill {
+			buf = rd.fill(buf, f)
+			continue
 		}
 		buf = append(buf, f)
 	}

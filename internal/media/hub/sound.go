@@ -15,10 +15,30 @@ const (
 	SoundAsSent Sound = "" // whatever the source sends
 	SoundAAC    Sound = "AAC"
 	SoundOpus   Sound = "Opus"
+	// SoundStandard is AAC of one configuration (codec.StandardAAC), for outputs
+	// that have announced it.
+	SoundStandard Sound = "AAC 48 kHz stereo"
 )
 
-// is reports whether a track of sound has this form.
-func (s Sound) is(t *frame.Track) bool { return s == SoundAsSent || t.Codec.Name() == string(s) }
+// Is reports whether a track of sound has this form.
+func (s Sound) Is(t *frame.Track) bool {
+	switch s {
+	case SoundAsSent:
+		return true
+	case SoundStandard:
+		return codec.IsStandard(t.Codec)
+	}
+	return t.Codec.Name() == string(s)
+}
+
+// made is the form that is made for those who want this one: one configuration of
+// AAC for all.
+func (s Sound) made() Sound {
+	if s == SoundAAC {
+		return SoundStandard
+	}
+	return s
+}
 
 // codec is what a conversion makes: one configuration for all streams and for
 // ever, so that what players read once stays true.
@@ -38,17 +58,26 @@ func (r *Run) Need(form Sound) (release func()) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.conversions[form]
+	c := r.conversions[form.made()]
 	if c == nil {
-		c = r.convertSound(form)
+		c = r.convertSound(form.made())
 	}
-	return c.use()
+	if form == SoundAAC {
+		return c.use(&c.users)
+	}
+	return c.use(&c.strict)
 }
 
 // convertSound makes the conversion to a form. Run.mu is held.
 func (r *Run) convertSound(form Sound) *conversion {
 	c := &conversion{run: r, track: &frame.Track{Codec: form.codec()}}
-	c.wanted = func() bool { return r.audio != nil && !form.is(r.audio) }
+	c.wanted = func() bool {
+		if r.audio == nil || form.Is(r.audio) {
+			return false
+		}
+		// Any AAC will do for those who did not ask for the standard one.
+		return form == SoundOpus || c.strict > 0 || !SoundAAC.Is(r.audio)
+	}
 	c.work = func(conv Converter) func(context.Context) error {
 		sink := &SoundSink{sink{c, r}, form}
 		c.sink = &sink.sink
@@ -61,15 +90,31 @@ func (r *Run) convertSound(form Sound) *conversion {
 	return c
 }
 
+// Steady is the form of sound for an output that tells its players only once how
+// the sound is coded: AAC as it comes when the source sends that now, otherwise
+// the standard one, which silence has as well; as sent when nothing can be
+// converted.
+func (r *Run) Steady() Sound {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	switch {
+	case r.audio != nil && SoundAAC.Is(r.audio):
+		return SoundAAC
+	case r.stream.hub.available() != nil:
+		return SoundAsSent
+	}
+	return SoundStandard
+}
+
 // Converted reports whether the run's sound has to be converted for readers of a
 // form and can be; problem says why there is none at the moment.
 func (r *Run) Converted(form Sound) (converted bool, problem error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.audio == nil || form.is(r.audio) {
+	if r.audio == nil || form.Is(r.audio) {
 		return false, nil
 	}
-	if c := r.conversions[form]; c != nil && c.problem != nil {
+	if c := r.conversions[form.made()]; c != nil && c.problem != nil {
 		return true, c.problem
 	}
 	return true, r.stream.hub.available()

@@ -34,7 +34,7 @@ func (e *echo) Convert(ctx context.Context, run *Run, sink *SoundSink) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 		for _, f := range frames {
-			if !sink.Form().is(f.Track) {
+			if !sink.Form().Is(f.Track) {
 				sink.Write(&frame.Frame{PTS: f.PTS, DTS: f.DTS, Payload: f.Payload})
 			}
 		}

@@ -14,8 +14,11 @@ import (
 	"glimpse/internal/media/hub"
 )
 
-// follow is how an output reads: platforms take AAC, and a write for each picture.
-var follow = hub.ReaderOptions{PictureWake: true, Sound: hub.SoundAAC}
+// follow is how an output reads: platforms take AAC, and insist on some sound; a
+// write for each picture.
+func follow(run *hub.Run) hub.ReaderOptions {
+	return hub.ReaderOptions{PictureWake: true, Sound: run.Steady(), Fill: true}
+}
 
 // dialTime is what a destination has to agree.
 const dialTime = 10 * time.Second
@@ -157,7 +160,7 @@ func (o *output) attempt(run *hub.Run) (lived time.Duration, err error) {
 		return 0, nil
 	}
 	dialing, cancel := context.WithTimeout(ctx, dialTime)
-	announced := run.Subscribe(follow) // keeps converted sound coming while we dial
+	announced := run.Subscribe(follow(run)) // keeps converted sound coming while we dial
 	defer announced.Close()
 	push, err := o.sup.cfg.Dial(dialing, o.to.URL, announced.Tracks())
 	cancel()
@@ -181,7 +184,7 @@ func (o *output) attempt(run *hub.Run) (lived time.Duration, err error) {
 // send writes what the stream's ring has, from the newest key frame on, until the
 // run is over (nil), ctx ends or the connection fails.
 func (o *output) send(ctx context.Context, run *hub.Run, push Pusher) error {
-	rd := run.Subscribe(follow)
+	rd := run.Subscribe(follow(run))
 	defer rd.Close()
 	connected, cancel := context.WithCancel(ctx)
 	watching := make(chan struct{})
@@ -210,7 +213,9 @@ func (o *output) send(ctx context.Context, run *hub.Run, push Pusher) error {
 			if err := push.WriteFrame(f); err != nil {
 				return err
 			}
-			o.sent.Add(1)
+			if !f.Derived || f.IsVideo() { // silence of ours is nobody's frame
+				o.sent.Add(1)
+			}
 		}
 		o.set(Active, "", 0)
 	}

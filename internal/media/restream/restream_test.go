@@ -45,11 +45,12 @@ type world struct {
 
 // link is a connection of the fake network.
 type link struct {
-	done   chan struct{}
-	once   sync.Once
-	stall  chan struct{} // WriteFrame blocks until it is closed, or Close; nil: never
-	mu     sync.Mutex
-	frames []*frame.Frame
+	done    chan struct{}
+	once    sync.Once
+	stall   chan struct{} // WriteFrame blocks until it is closed, or Close; nil: never
+	mu      sync.Mutex
+	frames  []*frame.Frame
+	silence int // frames of it
 }
 
 var errCut = errors.New("cut")
@@ -68,6 +69,10 @@ func (l *link) WriteFrame(f *frame.Frame) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if f.Derived {
+		l.silence++
+		return nil
+	}
 	l.frames = append(l.frames, f)
 	return nil
 }

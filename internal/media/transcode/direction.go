@@ -68,8 +68,8 @@ func outputs() map[hub.Sound]output {
 				}
 			},
 		},
-		hub.SoundAAC: {
-			form: hub.SoundAAC, backlog: 3 * time.Second, samples: codec.AACFrameSamples,
+		hub.SoundStandard: {
+			form: hub.SoundStandard, backlog: 3 * time.Second, samples: codec.AACFrameSamples,
 			maxBytes: 2 * 6144 / 8, // ISO/IEC 14496-3 §4.5.3.2, two channels
 			encoder: func(int) []string {
 				return []string{
@@ -83,9 +83,8 @@ func outputs() map[hub.Sound]output {
 
 // wants reports whether a track has to be converted, and can be.
 func (o output) wants(t *frame.Track) bool {
-	name := hub.Sound(t.Codec.Name())
-	_, known := inputs()[name]
-	return known && name != o.form
+	_, known := inputs()[hub.Sound(t.Codec.Name())]
+	return known && !o.form.Is(t)
 }
 
 // channelled is what a sound track's codec knows of its channels.

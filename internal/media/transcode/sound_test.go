@@ -54,11 +54,11 @@ func convertAll(t *testing.T, to hub.Sound, frames []*frame.Frame) []*frame.Fram
 func beep(t *testing.T, to hub.Sound, frames []*frame.Frame) time.Duration {
 	t.Helper()
 	var file bytes.Buffer
-	format, track, n := "flv", &frame.Track{Codec: codec.StandardAAC()}, codec.AACFrameSamples
+	name, format, track, n := hub.SoundAAC, "flv", &frame.Track{Codec: codec.StandardAAC()}, codec.AACFrameSamples
 	if to == hub.SoundOpus {
-		format, track, n = "ogg", &frame.Track{Codec: &codec.Opus{Channels: 2}}, 960
+		name, format, track, n = to, "ogg", &frame.Track{Codec: &codec.Opus{Channels: 2}}, 960
 	}
-	w, err := inputs()[to].open(&file, track)
+	w, err := inputs()[name].open(&file, track)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,8 @@ func TestBeepKeepsItsPlace(t *testing.T) {
 		to                    hub.Sound
 	}{
 		{"aac", "48000", "1", hub.SoundOpus}, {"aac", "44100", "2", hub.SoundOpus}, {"aac", "16000", "1", hub.SoundOpus},
-		{"libopus", "48000", "2", hub.SoundAAC}, {"libopus", "16000", "1", hub.SoundAAC},
+		{"aac", "44100", "1", hub.SoundStandard}, {"aac", "48000", "1", hub.SoundStandard},
+		{"libopus", "48000", "2", hub.SoundStandard}, {"libopus", "16000", "1", hub.SoundStandard},
 	} {
 		t.Run(c.codec+c.rate+"x"+c.channels, func(t *testing.T) {
 			frames := soundOf(t, c.codec, c.rate, c.channels)
