@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"glimpse/internal/control/api"
 	"glimpse/internal/control/events"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 )
 
@@ -95,7 +97,11 @@ func describe(s *hub.Stream) api.Live {
 		since := st.Since.UTC().Truncate(time.Millisecond)
 		live.Stats.Since = &since
 	}
+	live.Stats.Sound, live.Stats.SoundProblem = "none", soundProblem(s.Run(), hub.SoundOpus, hub.SoundStandard)
 	for _, t := range st.Tracks {
+		if t.Kind() == frame.Audio {
+			live.Stats.Sound = strings.ToLower(t.Codec.Name())
+		}
 		track := api.Track{Codec: t.Codec.Name()}
 		switch c := t.Codec.(type) {
 		case codec.Video:

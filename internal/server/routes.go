@@ -17,7 +17,7 @@ import (
 // buildHTTP makes everything that speaks HTTP.
 func (s *Server) buildHTTP(context.Context) error {
 	var err error
-	if s.media.web, err = web.New(watched{s.media.hub, s.media.transcode}); err != nil {
+	if s.media.web, err = web.New(watched{s.media.hub}); err != nil {
 		return err
 	}
 	panics := new(atomic.Uint64)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"strings"
 
 	"glimpse/internal/media/codec"
@@ -12,8 +13,7 @@ import (
 
 // watched tells the player page how a stream stands.
 type watched struct {
-	hub       *hub.Hub
-	transcode *transcode.Transcoder
+	hub *hub.Hub
 }
 
 var _ web.Streams = watched{}
@@ -29,9 +29,7 @@ func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
 	if s.Standing() {
 		status.Name = s.Name() // a wearer's stream is named after the wearer: not for viewers
 	}
-	if err := w.transcode.Available(); err != nil {
-		status.SoundProblem = transcode.ErrMissing.Error()
-	}
+	status.SoundProblem = soundProblem(s.Run(), hub.SoundOpus)
 	if !st.Since.IsZero() {
 		since := st.Since.UTC()
 		status.StartedAt = &since
@@ -46,4 +44,23 @@ func (w watched) WatchStatus(playbackID string) (web.Status, bool) {
 		}
 	}
 	return status, true
+}
+
+// soundProblem says why a run's sound does not come in one of the forms, empty
+// when it does or when there is none. What ffmpeg itself says is for the log.
+func soundProblem(run *hub.Run, forms ...hub.Sound) string {
+	if run == nil {
+		return ""
+	}
+	for _, form := range forms {
+		_, problem := run.Converted(form)
+		switch {
+		case problem == nil:
+		case errors.Is(problem, transcode.ErrMissing), errors.Is(problem, transcode.ErrBusy):
+			return problem.Error()
+		default:
+			return "the conversion of the sound failed and is tried again"
+		}
+	}
+	return ""
 }

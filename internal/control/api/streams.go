@@ -41,6 +41,9 @@ type Stats struct {
 	Viewers     map[string]int `json:"viewers" doc:"By protocol."`
 	PeakViewers int            `json:"peak_viewers"`
 	Tracks      []Track        `json:"tracks"`
+	Sound       string         `json:"sound" doc:"The source's codec in lower case, or none."`
+	// SoundProblem is a sentence.
+	SoundProblem string `json:"sound_problem,omitempty" doc:"Why some outputs carry no sound although the source does."`
 	// Unplayable are the outputs that cannot carry the stream.
 	Unplayable map[string]string `json:"unplayable,omitempty" doc:"Protocols that cannot carry the stream's pictures, and why."`
 }
