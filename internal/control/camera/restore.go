@@ -16,10 +16,14 @@ func Restore(s State, t Times, now time.Time) State {
 	s.Times, s.Device, s.GlassesLost = t, Device{}, time.Time{}
 	s.PhoneLost = now
 	s.Away = slices.DeleteFunc(s.Away, func(a Absent) bool { return a.Last == nil })
+	for i := range s.Past {
+		s.Past[i].At = notAfter(s.Past[i].At, now)
+	}
 	st := s.Stream
 	if st == nil {
 		return s
 	}
+	st.Created, st.FirstLive = notAfter(st.Created, now), notAfter(st.FirstLive, now)
 	st.Glasses = Pulse{Asked: true, Started: now, From: s.Serial + 1}
 	for i := range st.Holds { // never longer than from now, whatever the clock did
 		h := &st.Holds[i]
@@ -43,4 +47,13 @@ func Restore(s State, t Times, now time.Time) State {
 		}
 	}
 	return s
+}
+
+// notAfter is t, or now for a t that a clock which was set back has put into the
+// future: what counts from it would last for as long as the clock was wrong.
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
 }

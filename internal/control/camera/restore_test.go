@@ -103,3 +103,36 @@ func TestRestore(t *testing.T) {
 		t.Error("a free camera has something to do")
 	}
 }
+
+// FAULTS F22: a clock that was set back while the process was away prolongs nothing.
+func TestRestoreWithAClockThatWentBack(t *testing.T) {
+	s, _ := Step(ready(), StartDirect{
+		App: "com.a", IDs: IDs{StreamID: "d1"}, URL: "rtmp://h/live/k", Permitted: true, Running: true,
+		Options: Options{Stream: json.RawMessage(`{"durationLimit":30}`)},
+	}, t0)
+	s, _ = Step(s, StartDirect{
+		App: "com.a", IDs: IDs{StreamID: "d2"}, URL: "rtmp://h/live/k", Permitted: true, Running: true,
+		Options: Options{Stream: json.RawMessage(`{"durationLimit":30}`)},
+	}, t0)
+	s, _ = Step(s, GlassesSaid{StreamID: "d2", Status: protocol.StatusStreaming}, t0)
+	now := t0.Add(-time.Hour)
+	s = restored(t, s, now)
+	s, _ = Step(s, Device{PhoneUp: true, GlassesConnected: true, HasCamera: true}, now)
+	after := now.Add(DefaultTimes().Settle + time.Second)
+	if ended, _ := Step(s, GlassesSaid{Status: protocol.StatusStopped}, after); ended.Stream != nil {
+		t.Error("the end of the stream is taken for that of one which was replaced long ago")
+	}
+	for s.Stream != nil && now.Before(t0) {
+		now = Next(s)
+		var effects []Effect
+		s, effects = Step(s, Tick{}, now)
+		for _, e := range effects {
+			if k, ok := e.(KeepAlive); ok {
+				s, _ = Step(s, KeepAliveAcked(k), now)
+			}
+		}
+	}
+	if took := now.Sub(t0.Add(-time.Hour)); took != 30*time.Second {
+		t.Errorf("a limit of 30 s ended the stream after %v", took)
+	}
+}
