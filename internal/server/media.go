@@ -87,7 +87,7 @@ func describe(s *hub.Stream) api.Live {
 		Stats: api.Stats{
 			Protocol: st.Protocol, Duration: st.Duration.Seconds(), Bitrate: st.Bitrate, FPS: st.FPS,
 			KeyInterval: st.KeyInterval.Seconds(), Bytes: st.Bytes, Frames: st.Frames, Publishers: st.Publishers,
-			Dropped: st.Dropped, Viewers: present(st.Viewers), PeakViewers: st.PeakViewers, Tracks: []api.Track{},
+			Dropped: st.Dropped, Viewers: present(st.Viewers), PeakViewers: st.PeakViewers, Notice: st.Notice, Tracks: []api.Track{},
 		},
 	}
 	if !s.Standing() {

@@ -44,6 +44,7 @@ type Stats struct {
 	Sound       string         `json:"sound" doc:"The source's codec in lower case, or none."`
 	// SoundProblem is a sentence.
 	SoundProblem string `json:"sound_problem,omitempty" doc:"Why some outputs carry no sound although the source does."`
+	Notice       string `json:"notice,omitempty" doc:"What keeps viewers from seeing the newest picture, as a sentence."`
 	// Unplayable are the outputs that cannot carry the stream.
 	Unplayable map[string]string `json:"unplayable,omitempty" doc:"Protocols that cannot carry the stream's pictures, and why."`
 }

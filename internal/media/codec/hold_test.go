@@ -68,7 +68,12 @@ func annexB(units [][]byte) []byte {
 // each picture in the order of showing.
 func pictures(t *testing.T, units [][]byte) []string {
 	t.Helper()
-	out := ffmpeg(t, annexB(units), "-err_detect", "explode", "-f", "h264", "-i", "pipe:0", "-fps_mode", "passthrough", "-f", "framemd5", "pipe:1")
+	return decoded(t, "h264", annexB(units))
+}
+
+func decoded(t *testing.T, format string, stream []byte) []string {
+	t.Helper()
+	out := ffmpeg(t, stream, "-err_detect", "explode", "-threads", "1", "-f", format, "-i", "pipe:0", "-fps_mode", "passthrough", "-f", "framemd5", "pipe:1")
 	var sums []string
 	for line := range strings.Lines(string(out)) {
 		if !strings.HasPrefix(line, "#") {
