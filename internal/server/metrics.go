@@ -48,7 +48,7 @@ const (
 )
 
 func (c *collector) streams(ch chan<- prometheus.Metric) {
-	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "srt": 0, "hls": 0, "whep": 0}
+	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "srt": 0, "hls": 0, "dash": 0, "whep": 0}
 	var bytes, frames, dropped uint64
 	for _, s := range c.s.media.hub.Streams() {
 		st := s.Stats()

@@ -91,8 +91,8 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 		s.media.web.ServeStatus(w, r)
 	case rest == "thumbnail.jpg":
 		s.media.transcode.ServeThumbnail(w, r, stream)
-	case rest == dash.Name:
-		s.media.dash.ServeHTTP(w, r, stream)
+	case dash.Handles(rest):
+		s.media.dash.ServeHTTP(w, r, stream, rest)
 	case hls.Handles(rest):
 		s.media.hls.ServeHTTP(w, r, stream, rest)
 	default:

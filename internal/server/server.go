@@ -36,6 +36,7 @@ import (
 	"glimpse/internal/media/rtmp"
 	"glimpse/internal/media/srt"
 	"glimpse/internal/media/transcode"
+	"glimpse/internal/media/viewers"
 	"glimpse/internal/media/webrtc"
 	"glimpse/internal/web"
 )
@@ -82,6 +83,7 @@ type controlPlane struct {
 type mediaPlane struct {
 	hub       *hub.Hub
 	packs     *cmaf.Packager
+	viewers   *viewers.Viewers
 	hls       *hls.Handler
 	dash      *dash.Handler
 	transcode *transcode.Transcoder
@@ -133,7 +135,8 @@ func (s *Server) buildMedia(context.Context) error {
 	m.transcode = transcode.New(transcode.Config{}, s.log)
 	m.packs = cmaf.New(cmaf.Config{}, s.log)
 	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output)
-	m.hls, m.dash = hls.New(m.packs, hls.Config{}), dash.New(m.packs)
+	m.viewers = viewers.New()
+	m.hls, m.dash = hls.New(m.packs, m.viewers, hls.Config{}), dash.New(m.packs, m.viewers)
 	return nil
 }
 
@@ -320,7 +323,7 @@ func (s *Server) close() {
 	}
 	if m.hub != nil {
 		m.hub.Close()
-		m.hls.Close()
+		m.viewers.Close()
 	}
 	if c.managed != nil {
 		c.managed.cancel()

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ import (
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/viewers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,7 +34,7 @@ type world struct {
 	stream *hub.Stream
 	serve  http.Handler
 	feed   func(seconds int)
-	pace   func(*frame.Frame) // waits before the next frame is fed
+	pace   func(*frame.Frame)          // waits before the next frame is fed
 	resume func(other ...*frame.Track) // by a new publisher, with other parameters of a kind
 }
 
@@ -46,15 +48,16 @@ func newWorld(t *testing.T) *world {
 			runtime.Gosched()
 		}
 	}
-	list, media := New(packs), hls.New(packs, hls.Config{})
+	watching := viewers.New()
+	list, media := New(packs, watching), hls.New(packs, watching, hls.Config{})
 	var err error
 	w.stream, err = w.hub.Open(hub.Spec{ID: "s", IngestKey: "k", PlaybackID: "p", ResumeWindow: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.serve = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if rest := strings.TrimPrefix(r.URL.Path, "/live/p/"); rest == Name {
-			list.ServeHTTP(rw, r, w.hub.ByPlayback("p"))
+		if rest := strings.TrimPrefix(r.URL.Path, "/live/p/"); Handles(rest) {
+			list.ServeHTTP(rw, r, w.hub.ByPlayback("p"), rest)
 		} else {
 			media.ServeHTTP(rw, r, w.hub.ByPlayback("p"), rest)
 		}
@@ -107,7 +110,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		p.Close()
 		w.hub.Close()
-		media.Close()
+		watching.Close()
 	})
 	return w
 }
@@ -124,7 +127,7 @@ func edge(s *cmaf.Snapshot) time.Time {
 func (w *world) get(t *testing.T) (*httptest.ResponseRecorder, document) {
 	t.Helper()
 	rw := httptest.NewRecorder()
-	w.serve.ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "/live/p/"+Name, nil))
+	w.serve.ServeHTTP(rw, httptest.NewRequest(http.MethodGet, "/live/p/"+PublicName, nil))
 	var d document
 	if rw.Code == http.StatusOK {
 		if err := xml.Unmarshal(rw.Body.Bytes(), &d); err != nil {
@@ -320,6 +323,58 @@ func TestOpenSegment(t *testing.T) {
 	})
 }
 
+// Who asks for the MPD is led into a session, counts as a viewer of DASH by what
+// it asks for there, and nobody by a malformed one.
+func TestSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
+		w.feed(5)
+		synctest.Wait()
+		ask := func(path string) *httptest.ResponseRecorder {
+			rw := httptest.NewRecorder()
+			w.serve.ServeHTTP(rw, httptest.NewRequest(http.MethodGet, path, nil))
+			return rw
+		}
+		first := ask("/live/p/" + Name)
+		session, rest, ok := strings.Cut(first.Header().Get("Location"), "/")
+		if first.Code != http.StatusTemporaryRedirect || !ok || rest != Name || first.Header().Get("Cache-Control") != "no-store" {
+			t.Fatalf("%d %v", first.Code, first.Header())
+		}
+		if other := ask("/live/p/" + Name).Header().Get("Location"); strings.HasPrefix(other, session) {
+			t.Error("two viewers have one session")
+		}
+		count := func(want int) {
+			t.Helper()
+			if n := w.stream.Stats().Viewers; n["dash"] != want || n["hls"] != 0 {
+				t.Errorf("viewers %v; want %d of DASH", n, want)
+			}
+		}
+		count(0)
+		in, public := ask("/live/p/"+session+"/"+Name), ask("/live/p/"+PublicName)
+		if in.Code != http.StatusOK || in.Body.String() != public.Body.String() || in.Header().Get("Cache-Control") != "public, max-age=1" {
+			t.Errorf("%d, %d bytes; without a session %d bytes", in.Code, in.Body.Len(), public.Body.Len())
+		}
+		count(1)
+		_, d := w.get(t)
+		rep := d.Periods[0].Sets[0].Rep.Template
+		segment := strings.ReplaceAll(rep.Media, "$Number$", strconv.FormatUint(rep.StartNumber, 10))
+		for range 3 {
+			time.Sleep(15 * time.Second)
+			ask("/live/p/" + session + "/" + segment) // whatever it answers: somebody is there
+			count(1)
+		}
+		time.Sleep(25 * time.Second)
+		count(0)
+		for _, bad := range []string{"~x/" + Name, strings.Replace(session, "~d", "~x", 1) + "/" + Name, session + "/" + PublicName, "other.mpd"} {
+			if rw := ask("/live/p/" + bad); rw.Code != http.StatusNotFound {
+				t.Errorf("%s: %d", bad, rw.Code)
+			}
+		}
+	})
+}
+
 // The server tells its time, so that no player asks a stranger.
 func TestTime(t *testing.T) {
 	w := newWorld(t)
@@ -333,10 +388,10 @@ func TestTime(t *testing.T) {
 
 // An unknown stream is 404, another method 405.
 func TestRefusals(t *testing.T) {
-	h := New(cmaf.New(cmaf.Config{}, slog.New(slog.DiscardHandler)))
+	h := New(cmaf.New(cmaf.Config{}, slog.New(slog.DiscardHandler)), viewers.New())
 	for method, want := range map[string]int{http.MethodGet: 404, http.MethodPost: 405} {
 		rw := httptest.NewRecorder()
-		h.ServeHTTP(rw, httptest.NewRequest(method, "/live/p/index.mpd", nil), nil)
+		h.ServeHTTP(rw, httptest.NewRequest(method, "/live/p/index.mpd", nil), nil, Name)
 		if rw.Code != want {
 			t.Errorf("%s: %d, want %d", method, rw.Code, want)
 		}

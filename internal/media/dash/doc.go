@@ -5,5 +5,8 @@
 // number after it as soon as it opens (package hls). Players of whole segments
 // stay 6 s behind.
 //
-// A Handler has no state and starts no goroutine.
+// Who asks for the MPD is led into a session of its own, in which all relative
+// addresses stay (package viewers).
+//
+// A Handler has no state of its own and starts no goroutine.
 package dash

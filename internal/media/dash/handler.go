@@ -5,14 +5,21 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/viewers"
 )
 
-// Name of the MPD below a stream's playback path.
-const Name = "index.mpd"
+// Names of the MPD: Name below a stream's playback path begins a session and
+// leads to the MPD in it; PublicName is the same MPD without a session, for public
+// streams behind a CDN.
+const (
+	Name       = "index.mpd"
+	PublicName = "public.mpd"
+)
 
 // timeQuery asks for the server's time instead of the MPD.
 const timeQuery = "time"
@@ -23,39 +30,53 @@ type Stores interface {
 }
 
 // Handler answers with a stream's MPD. Safe for concurrent use.
-type Handler struct{ stores Stores }
+type Handler struct {
+	stores  Stores
+	viewers *viewers.Viewers
+}
 
-// New returns a handler.
-func New(stores Stores) *Handler { return &Handler{stores} }
+// New returns a handler that counts its viewers.
+func New(stores Stores, watching *viewers.Viewers) *Handler { return &Handler{stores, watching} }
 
-// ServeHTTP answers GET /live/<playback id>/index.mpd for a stream (nil when the
-// id is unknown): 404 without a stream, 503 while nothing can be played. With
-// ?time it answers with the server's time (ISO 8601), for players' clocks.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.Stream) {
+// Handles reports whether a path below a stream's playback path is DASH's. It
+// looks at its form only.
+func Handles(rest string) bool { return strings.HasSuffix(rest, ".mpd") }
+
+// ServeHTTP answers a request below a stream's playback path: rest is what follows
+// /live/<playback id>/. 404 without a stream (nil), 503 while nothing can be
+// played. With ?time it answers with the server's time (ISO 8601), for players'
+// clocks.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.Stream, rest string) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("Access-Control-Expose-Headers", "Location, Link, ETag, Age")
 	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
 		http.Error(w, "Only GET and HEAD are possible here.", http.StatusMethodNotAllowed)
 		return
 	}
-	if stream == nil {
-		header.Set("Cache-Control", "no-store")
+	session, name, ok := viewers.Split(rest)
+	if stream == nil || !ok || name != Name && (name != PublicName || session != "") {
 		http.Error(w, "There is no such stream.", http.StatusNotFound)
 		return
 	}
 	if r.URL.RawQuery == timeQuery {
 		header.Set("Content-Type", "text/plain; charset=utf-8")
-		header.Set("Cache-Control", "no-store")
 		_, _ = io.WriteString(w, stamp(time.Now())) // the viewer may have gone
 		return
 	}
+	h.viewers.See(stream, session)
 	body := h.body(r.Context(), stream)
-	if body == nil {
-		header.Set("Cache-Control", "no-store")
+	switch {
+	case body == nil:
 		header.Set("Retry-After", "1")
 		http.Error(w, "The stream is not live now.", http.StatusServiceUnavailable)
+		return
+	case session == "" && name == Name:
+		header.Set("Location", "~"+viewers.Name(viewers.DASH)+"/"+Name) // relative: whatever stands before
+		w.WriteHeader(http.StatusTemporaryRedirect)
 		return
 	}
 	header.Set("Content-Type", "application/dash+xml")

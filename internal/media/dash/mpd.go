@@ -89,7 +89,7 @@ func mpd(store *cmaf.Store, now time.Time) []byte {
 		writePeriod(&b, store, p)
 	}
 	// Without it dash.js asks a server of somebody else for the time.
-	fmt.Fprintf(&b, `  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="%s?%s"/>`+"\n</MPD>\n", Name, timeQuery)
+	fmt.Fprintf(&b, `  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="%s?%s"/>`+"\n</MPD>\n", Name, timeQuery) // relative to a session or to none
 	return b.Bytes()
 }
 

@@ -2,8 +2,8 @@ package flv_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"os/exec"
 	"strings"

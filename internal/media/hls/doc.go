@@ -12,12 +12,9 @@
 //	video.m3u8, <file>, …      the same without a session, for public streams behind a CDN
 //
 // All URIs inside are relative, so the session travels in the path and no list
-// carries it. A session is a viewer until it has asked for nothing for 20 s.
+// carries it (package viewers).
 //
 // A playlist is rendered once a part, by whoever asks first, and compressed
 // once when somebody accepts gzip. A request that waits listens to its context
 // and is answered within Config.Wait.
-//
-// Locks: Handler.mu guards the sessions and is never held while anything waits
-// or is written.
 package hls

@@ -25,7 +25,7 @@ func (v *viewer) grow(w http.ResponseWriter, r *http.Request, f cmaf.File) {
 		unavailable(w)
 		return
 	}
-	release, ok := v.h.block(v.stream, v.session)
+	release, ok := v.h.viewers.Block(v.stream, v.session)
 	if !ok {
 		tooMany(w)
 		return

@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/viewers"
 )
 
 // Stores finds the media of a run: *cmaf.Packager.
@@ -38,14 +38,11 @@ type Handler struct {
 	wait      time.Duration
 	lasting   string // Cache-Control of lists that were asked for by number
 	immutable string // of media
-
-	mu        sync.Mutex
-	closed    bool
-	audiences map[*hub.Stream]*audience
+	viewers   *viewers.Viewers
 }
 
-// New returns a handler; Close it when the server has stopped.
-func New(stores Stores, cfg Config) *Handler {
+// New returns a handler that counts its viewers.
+func New(stores Stores, watching *viewers.Viewers, cfg Config) *Handler {
 	if cfg.Wait == 0 {
 		cfg.Wait = 3 * time.Second
 	}
@@ -55,7 +52,7 @@ func New(stores Stores, cfg Config) *Handler {
 	lasting := "public, max-age=" + strconv.Itoa(int(cfg.MaxAge/time.Second))
 	return &Handler{
 		stores: stores, wait: cfg.Wait, lasting: lasting, immutable: lasting + ", immutable",
-		audiences: map[*hub.Stream]*audience{},
+		viewers: watching,
 	}
 }
 
@@ -87,7 +84,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		fail(w, http.StatusMethodNotAllowed, "Only GET and HEAD are possible here.")
 		return
 	}
-	session, name, ok := splitSession(rest)
+	session, name, ok := viewers.Split(rest)
 	if stream == nil || !ok {
 		fail(w, http.StatusNotFound, "There is no such stream.")
 		return
@@ -105,7 +102,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 	case name == multivariantName && session == "":
 		v.multivariant(w, r)
 	case isMedia:
-		h.see(stream, session)
+		h.viewers.See(stream, session)
 		v.playlist(w, r, rendition)
 	default:
 		file, ok := store.ParseName(name)
@@ -113,7 +110,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 			fail(w, http.StatusNotFound, "There is no such file.")
 			return
 		}
-		h.see(stream, session)
+		h.viewers.See(stream, session)
 		v.file(w, r, name, file)
 	}
 }
@@ -142,7 +139,7 @@ func (v *viewer) await(w http.ResponseWriter, r *http.Request, rd *cmaf.Renditio
 	if s = rd.Snapshot(); s.Has(number, part) {
 		return s, false
 	}
-	release, ok := v.h.block(v.stream, v.session)
+	release, ok := v.h.viewers.Block(v.stream, v.session)
 	if !ok {
 		tooMany(w)
 		return nil, false
@@ -175,7 +172,7 @@ func (v *viewer) multivariant(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	body := multivariant(v.store, newSession())
+	body := multivariant(v.store, viewers.Name(viewers.HLS))
 	w.Header().Set("Cache-Control", "no-store")
 	send(w, r, listType, body)
 }

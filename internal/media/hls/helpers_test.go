@@ -15,6 +15,7 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/viewers"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -27,6 +28,7 @@ type rig struct {
 	stream  *hub.Stream
 	pack    *cmaf.Packager
 	handler *Handler
+	viewers *viewers.Viewers
 	pub     *hub.Publisher
 	at      time.Duration // of the next picture, on the source's clock
 	n       int           // pictures made
@@ -40,7 +42,8 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, pack: cmaf.New(cmaf.Config{}, discard), gop: 60, pause: func() { time.Sleep(time.Second / 30) }}
 	r.hub = hub.New(hub.Config{}, discard, r.pack.Output)
-	r.handler = New(r.pack, Config{})
+	r.viewers = viewers.New()
+	r.handler = New(r.pack, r.viewers, Config{})
 	var err error
 	r.stream, err = r.hub.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb", ResumeWindow: time.Minute, Standing: true})
 	if err != nil {
@@ -50,7 +53,7 @@ func newRig(t testing.TB) *rig {
 }
 
 func (r *rig) close() {
-	r.handler.Close()
+	r.viewers.Close()
 	r.hub.Close()
 }
 

@@ -53,27 +53,3 @@ func parseQuery(raw string) (position, error) {
 	}
 	return p, nil
 }
-
-// sessionLen is the length of a session's name: 80 random bits.
-const sessionLen = 16
-
-// splitSession takes the session off the front of a path; session is empty when
-// there is none. ok is false for a malformed one.
-func splitSession(path string) (session, rest string, ok bool) {
-	path, has := strings.CutPrefix(path, "~")
-	if !has {
-		return "", path, true
-	}
-	session, rest, found := strings.Cut(path, "/")
-	if !found || len(session) != sessionLen {
-		return "", "", false
-	}
-	for i := range len(session) {
-		switch c := session[i]; {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		default:
-			return "", "", false
-		}
-	}
-	return session, rest, true
-}

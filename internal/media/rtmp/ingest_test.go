@@ -25,7 +25,7 @@ func TestUnsupportedCodecs(t *testing.T) {
 	r.Open("one", time.Minute)
 	for want, args := range map[string][]string{
 		"audio codec MP3 is not supported here: send H.264": {"-c:a", "libmp3lame"},
-		"video codec Sorenson H.263 is not supported":     {"-c:v", "flv1", "-tune", "", "-preset", ""},
+		"video codec Sorenson H.263 is not supported":       {"-c:v", "flv1", "-tune", "", "-preset", ""},
 	} {
 		t.Run(want, func(t *testing.T) {
 			args := append([]string{
