@@ -143,11 +143,12 @@ type wearer struct {
 	id string
 }
 
-// startGlasses runs `glimpse glasses` for a user of the cloud.
-func (c *cloud) startGlasses(t *testing.T, id string) *wearer {
+// startGlasses runs `glimpse glasses` for a user of the cloud, with more flags.
+func (c *cloud) startGlasses(t *testing.T, id string, more ...string) *wearer {
 	t.Helper()
 	token := runCommand(t, binary, "user", "token", id, "--config", c.config)
-	w := &wearer{process: start(t, "glasses "+id, nil, binary, "glasses", "--server", c.url, "--token", strings.TrimSpace(token)), id: id}
+	argv := append([]string{binary, "glasses", "--server", c.url, "--token", strings.TrimSpace(token)}, more...)
+	w := &wearer{process: start(t, "glasses "+id, nil, argv...), id: id}
 	w.waitLine(`(?i)connected`, 0)
 	return w
 }

@@ -311,6 +311,12 @@ func get(t *testing.T, url string) (int, http.Header, []byte) {
 // eventually polls until ok or the patience is over.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	within(t, patience, what, ok)
+}
+
+// within polls until ok or the time is over.
+func within(t *testing.T, patience time.Duration, what string, ok func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if ok() {
 			return

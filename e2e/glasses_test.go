@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// scriptedGlasses connect with a script; see glimpse glasses --help.
+func (c *cloud) scriptedGlasses(t *testing.T, id, script string, more ...string) *wearer {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "script.txt")
+	if err := os.WriteFile(name, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return c.startGlasses(t, id, append([]string{"--script", name}, more...)...)
+}
+
+// Glasses that do what real ones do at times, before an app of the published SDK:
+// old names, no ids, statistics as they come over BLE, a camera that is busy and
+// then free, Wi-Fi that goes, an error of their own.
+//
+// A25 A26 A54
+func TestOddGlasses(t *testing.T) {
+	t.Parallel()
+	const user, pkg = "wearer@example.com", "com.example.odd"
+	port := freePort(t)
+	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+	standing := c.newStream() // where direct streams go
+	w := c.scriptedGlasses(t, user, `
+		names old
+		ids off
+		stats compact
+		camera busy
+		wait start
+		camera free
+		button short
+		wait streaming
+		wait 1s
+		wifi off 1s
+		wait reconnecting
+		wait reconnected
+		wait 3s
+		fail Network error: no route to host
+		wait error`)
+	a := startApp(t, "sdk2", pkg, port)
+	c.startSession(a, user)
+
+	a.mark()
+	a.do(nil, "direct", standing.Ingest["rtmp"])
+	if e := a.status("error"); !strings.Contains(e.Details, "camera_busy") {
+		t.Errorf("a busy camera: %+v", e)
+	}
+	a.wait("button", func(e event) bool { return e.Event == "button" }) // the camera is free
+	a.mark()
+	a.do(nil, "direct", standing.Ingest["rtmp"])
+	a.status("active")
+	a.status("reconnecting")
+	a.status("active")
+	a.wait("statistics", func(e event) bool {
+		return e.Event == "status" && e.Stats != nil && e.Stats.FPS > 20 && e.Stats.Bitrate > 0
+	})
+	if e := a.status("error"); !strings.Contains(e.Details, "Network error: no route to host") {
+		t.Errorf("failed with %+v", e)
+	}
+	var none struct {
+		HasActiveStream bool `json:"hasActiveStream"`
+	}
+	a.do(&none, "check")
+	if none.HasActiveStream {
+		t.Error("a stream that failed is still there")
+	}
+	w.say("quit")
+	<-w.done
+}
+
+// The wearer is gone for 59 s, and then for 61 s: the first time the stream is
+// under the same links, the second time it has ended, with one word to the app.
+func TestGoneForAMinute(t *testing.T) {
+	if os.Getenv("GLIMPSE_LONG") == "" {
+		t.Skip("four minutes; GLIMPSE_LONG=1 runs it, and internal/glasses does on fake time")
+	}
+	t.Parallel()
+	for _, gone := range []string{"59s", "61s"} {
+		for _, how := range []string{"drop", "phone off"} {
+			t.Run(how+" "+gone, func(t *testing.T) {
+				t.Parallel()
+				goneFor(t, how, gone)
+			})
+		}
+	}
+}
+
+func goneFor(t *testing.T, how, gone string) {
+	const user, pkg = "wearer@example.com", "com.example.gone"
+	port := freePort(t)
+	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+	w := c.startGlasses(t, user)
+	a := startApp(t, "sdk2", pkg, port)
+	c.startSession(a, user)
+	var u urls
+	a.do(&u, "managed", map[string]any{})
+	wantMoving(t, u.HLS)
+	a.mark()
+	w.say("wait keepalive") // the glasses' own minute begins
+	w.say(how + " " + gone)
+	within(t, 2*time.Minute, "the glasses are back", func() bool { return w.count("connected to the cloud") > 1 })
+	if gone == "59s" {
+		wantMoving(t, u.HLS)
+		if n := a.count(`"status":"(stopped|error|timeout)"`); n != 0 {
+			t.Errorf("the app was told of %d ends", n)
+		}
+		return
+	}
+	eventually(t, "the stream has ended", func() bool { code, _, _ := get(t, u.HLS); return code == 404 })
+	if n := a.count(`"status":"(stopped|error|timeout)"`); n != 1 {
+		t.Errorf("the app was told of %d ends, want 1", n)
+	}
+}
