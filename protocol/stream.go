@@ -211,6 +211,9 @@ type GlassesState struct {
 	ModelName string `json:"modelName"`
 	Status    string `json:"status"` // CONNECTED, DISCONNECTED
 	Wifi      *Wifi  `json:"wifi,omitempty"`
+	// StreamTypes are how the glasses can publish, the one they like best first:
+	// "srt", "webrtc", "rtmps", "rtmp". Our addition: without it the model says.
+	StreamTypes []string `json:"supportedStreamTypes,omitempty"`
 }
 
 // Wifi of the glasses.

@@ -121,7 +121,7 @@ func wear(ctx context.Context, cfg Config, cloud *Cloud, p *page) error {
 		return fmt.Errorf("demo: %w", err)
 	}
 	g, err := glasses.New(glasses.Config{
-		Server: cloud.URL, Token: cloud.Token, Source: film, Publish: glasses.PublishRTMP,
+		Server: cloud.URL, Token: cloud.Token, Source: film, Publish: glasses.Publishing{}.Publish,
 		Apps: []string{appPackage}, Colour: glasses.IsTerminal(cfg.Stdout),
 	}, p, cfg.Logger)
 	if err != nil {

@@ -301,7 +301,7 @@ type rtmpServer struct {
 	pubs   []*publication
 }
 
-func (s *rtmpServer) publish(_ context.Context, url string, tracks []*frame.Track, _ DialFunc) (Publisher, error) {
+func (s *rtmpServer) publish(_ context.Context, url string, tracks []*frame.Track, _ *Network) (Publisher, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse != nil {

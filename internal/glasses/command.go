@@ -9,13 +9,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"glimpse/internal/glasses/clip"
 	"glimpse/internal/glasses/source"
-	"glimpse/internal/media/frame"
-	"glimpse/internal/media/rtmp"
-	"glimpse/internal/media/srt"
 )
 
 // Options are those of the command "glimpse glasses".
@@ -23,7 +21,8 @@ type Options struct {
 	Server string  // of the cloud, for example http://localhost:8002
 	Token  string  // core token of the wearer
 	Source string  // an MP4 or FLV file; "" or "clip" is the built-in film
-	Prefer string  // how to publish: "" or "rtmp"
+	Prefer string  // how to publish: "rtmp", "rtmps", "srt" or "whip"; "" is "rtmp"
+	CA     string  // authority to trust, a PEM file or a SHA-256 fingerprint; "" is the system's
 	Script string  // a file with lines as they can be typed; "" is none
 	Speed  float64 // divides the times of the glasses and of lines: 0 is 1, at most 1000
 	Logger *slog.Logger
@@ -37,14 +36,21 @@ const maxSpeed = 1000
 // stdin that is under way, since nothing can interrupt a terminal: that read
 // ends with the next line. stdin may be nil.
 func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) error {
-	if o.Prefer != "" && o.Prefer != "rtmp" {
-		return fmt.Errorf("--prefer %s is not available: these glasses publish by rtmp", o.Prefer)
+	if o.Prefer == "whip" {
+		o.Prefer = "webrtc" // as the wire has it
+	}
+	if o.Prefer != "" && !slices.Contains(ways("rtmp"), o.Prefer) {
+		return fmt.Errorf("--prefer %s: rtmp, rtmps, srt or whip", o.Prefer)
 	}
 	if o.Token == "" {
 		return errors.New("--token is needed; make one with: glimpse user token ID")
 	}
 	if o.Speed < 0 || o.Speed > maxSpeed {
 		return fmt.Errorf("--speed %g: at most %d", o.Speed, maxSpeed)
+	}
+	authority, err := trust(o.CA)
+	if err != nil {
+		return err
 	}
 	script, err := readScript(o.Script)
 	if err != nil {
@@ -59,7 +65,8 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g, err := New(Config{
-		Server: o.Server, Token: o.Token, Source: film, Publish: Publish, Colour: IsTerminal(stdout), Speed: o.Speed,
+		Server: o.Server, Token: o.Token, Source: film, Publish: Publishing{TLS: authority}.Publish,
+		Colour: IsTerminal(stdout), Speed: o.Speed, Prefer: o.Prefer, TLS: authority,
 	}, stdout, o.Logger)
 	if err != nil {
 		return err
@@ -115,40 +122,4 @@ func ReadLines(ctx context.Context, r io.Reader) <-chan string {
 		}
 	}()
 	return lines
-}
-
-// Publish publishes to an RTMP server or, by the URL's scheme, an SRT listener.
-// Connections of SRT are not made with dial: no network of ours can be taken from
-// them.
-func Publish(ctx context.Context, url string, tracks []*frame.Track, dial DialFunc) (Publisher, error) {
-	if strings.HasPrefix(url, "srt:") {
-		return publishSRT(ctx, url, tracks)
-	}
-	return PublishRTMP(ctx, url, tracks, dial)
-}
-
-// publishSRT publishes to any SRT listener.
-func publishSRT(ctx context.Context, url string, tracks []*frame.Track) (Publisher, error) {
-	c, err := srt.Dial(ctx, url, srt.Options{Tracks: tracks})
-	var refused *srt.RefusedError
-	if errors.As(err, &refused) || errors.Is(err, srt.ErrAddress) {
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// PublishRTMP publishes to any RTMP server.
-func PublishRTMP(ctx context.Context, url string, tracks []*frame.Track, dial DialFunc) (Publisher, error) {
-	c, err := rtmp.Dial(ctx, url, rtmp.Options{Tracks: tracks, Dial: dial})
-	var refused *rtmp.RefusedError
-	if errors.As(err, &refused) {
-		return nil, fmt.Errorf("%w: %s %s", ErrRefused, refused.Code, refused.Description)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
 }

@@ -128,7 +128,8 @@ func TestCommandOptions(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{Server: "http://localhost", Token: "x", Prefer: "srt"}, "--prefer srt is not available"},
+		{Options{Server: "http://localhost", Token: "x", Prefer: "rtmpt"}, "--prefer rtmpt: rtmp, rtmps, srt or whip"},
+		{Options{Server: "http://localhost", Token: "x", CA: "absent.pem"}, "--ca is a PEM file or a SHA-256 fingerprint"},
 		{Options{Server: "http://localhost"}, "--token is needed"},
 		{Options{Server: "http://localhost", Token: "x", Source: "absent.mp4"}, "absent.mp4"},
 		{Options{Server: "rtmp://localhost", Token: "x"}, "http, https, ws or wss"},

@@ -2,6 +2,7 @@ package glasses
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -35,8 +36,10 @@ type Config struct {
 	Apps    []string     // packages to start once the glasses are connected
 	Colour  bool         // of what the wearer sees: see IsTerminal
 	Times   Times
-	Speed   float64  // divides the default Times and the durations in lines; 0 is 1
-	Dial    DialFunc // nil is net.Dialer's; every connection is made with it
+	Prefer  string      // way to publish that is announced first: "srt", "webrtc", "rtmps", "rtmp"; "" is "rtmp"
+	Speed   float64     // divides the default Times and the durations in lines; 0 is 1
+	Dial    DialFunc    // nil is net.Dialer's; every connection is made with it
+	TLS     *tls.Config // of the connection to the cloud; nil is the system's
 }
 
 // Glasses are one pair of simulated glasses. Make them with New.
@@ -44,8 +47,8 @@ type Glasses struct {
 	cfg    Config
 	log    *slog.Logger
 	screen *screen
-	net    *network // the phone's
-	wifi   *network // the glasses': what they publish goes through it
+	net    *Network // the phone's
+	wifi   *Network // the glasses': what they publish goes through it
 	link   *link
 	loop   *actor.Loop
 
@@ -91,6 +94,9 @@ func New(cfg Config, out io.Writer, log *slog.Logger) (*Glasses, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
+	if cfg.Prefer == "" {
+		cfg.Prefer = "rtmp"
+	}
 	if cfg.Speed == 0 {
 		cfg.Speed = 1
 	}
@@ -99,7 +105,9 @@ func New(cfg Config, out io.Writer, log *slog.Logger) (*Glasses, error) {
 	g.net, g.wifi = newNetwork(cfg.Dial, cfg.Times.Stall), newNetwork(cfg.Dial, cfg.Times.Stall)
 	g.link = &link{
 		url: address, token: cfg.Token, times: cfg.Times, log: log, reach: g.net.reach,
-		http:    &http.Client{Transport: &http.Transport{DialContext: g.net.DialContext, DisableKeepAlives: true}},
+		http: &http.Client{Transport: &http.Transport{
+			DialContext: g.net.DialContext, TLSClientConfig: cfg.TLS, DisableKeepAlives: true,
+		}},
 		out:     make(chan []byte, linkQueue),
 		up:      func() { g.post(g.onUp) },
 		down:    func(err error) { g.post(func() { g.onDown(err) }) },
@@ -212,8 +220,20 @@ func (g *Glasses) sendState() {
 	g.link.send(protocol.GlassesState{
 		Envelope:  protocol.Envelope{Type: protocol.TypeGlassesState, Timestamp: now()},
 		ModelName: g.cfg.Model, Status: status,
-		Wifi: &protocol.Wifi{Connected: !g.body.noWifi, SSID: ssid},
+		Wifi:        &protocol.Wifi{Connected: !g.body.noWifi, SSID: ssid},
+		StreamTypes: ways(g.cfg.Prefer),
 	})
+}
+
+// ways are how these glasses can publish, the preferred one first.
+func ways(prefer string) []string {
+	list := []string{prefer}
+	for _, way := range []string{"rtmp", "srt", "webrtc", "rtmps"} {
+		if way != prefer {
+			list = append(list, way)
+		}
+	}
+	return list
 }
 
 func (g *Glasses) onDown(err error) {

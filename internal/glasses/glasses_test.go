@@ -200,7 +200,7 @@ func TestSlowNetworkDropsPictures(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	for _, tc := range []struct{ name, url, want string }{
 		{"no URL", "", "missing URL: the start names none"},
-		{"WHIP", "https://host/whip/x", "unknown URL protocol: https (these glasses publish by rtmp, rtmps and srt)"},
+		{"unknown", "ftp://host/x", "unknown URL protocol: ftp (these glasses publish by rtmp, rtmps, srt and https, which is WHIP)"},
 		{"broken", "rtmp://", "Invalid URL: not an address like rtmp://host/app/key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -16,7 +16,7 @@ func TestHappenings(t *testing.T) {
 			{"touch double_tap", `{"type":"touch_event","device_model":"Mentra Live","gesture_name":"double_tap"}`},
 			{"head down", `{"type":"head_position","position":"down"}`},
 			{"voice on", `{"type":"VAD","status":true}`},
-			{"wifi off", `{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":false}}`},
+			{"wifi off", `{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":false},"supportedStreamTypes":["rtmp","srt","webrtc","rtmps"]}`},
 		} {
 			w.lines <- c.line
 			frame := regexp.MustCompile(`"timestamp":"[^"]+",?`).ReplaceAllString(w.cloud.next().frame, "")

@@ -14,11 +14,11 @@ var errNetworkDown = errors.New("network is down")
 // DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// network is a way out: the phone has one, and the glasses' Wi-Fi is another.
+// Network is a way out: the phone has one, and the glasses' Wi-Fi is another.
 // All connections are made through it, so that it can be lost: our ends fail at
 // once, the other ends hear nothing at all until it is back. Its lock is taken
 // before a conn's.
-type network struct {
+type Network struct {
 	dial  DialFunc
 	stall time.Duration // in which a write must make progress
 
@@ -28,12 +28,12 @@ type network struct {
 	conns   map[*conn]struct{}
 }
 
-func newNetwork(dial DialFunc, stall time.Duration) *network {
-	return &network{dial: dial, stall: stall, changed: make(chan struct{}), conns: make(map[*conn]struct{})}
+func newNetwork(dial DialFunc, stall time.Duration) *Network {
+	return &Network{dial: dial, stall: stall, changed: make(chan struct{}), conns: make(map[*conn]struct{})}
 }
 
 // DialContext opens a connection, or fails while the network is down.
-func (n *network) DialContext(ctx context.Context, netw, address string) (net.Conn, error) {
+func (n *Network) DialContext(ctx context.Context, netw, address string) (net.Conn, error) {
 	if n.down() {
 		return nil, errNetworkDown
 	}
@@ -52,7 +52,7 @@ func (n *network) DialContext(ctx context.Context, netw, address string) (net.Co
 	return c, nil
 }
 
-func (n *network) down() bool {
+func (n *Network) down() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return time.Now().Before(n.back)
@@ -60,7 +60,7 @@ func (n *network) down() bool {
 
 // drop takes the network away for d, and brings back at once one that is lost
 // when d is 0.
-func (n *network) drop(d time.Duration) {
+func (n *Network) drop(d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if d == 0 && !time.Now().Before(n.back) {
@@ -77,7 +77,7 @@ func (n *network) drop(d time.Duration) {
 }
 
 // leave takes the network away for d in good order: the other ends hear it.
-func (n *network) leave(d time.Duration) {
+func (n *Network) leave(d time.Duration) {
 	n.mu.Lock()
 	conns := n.conns
 	n.conns = make(map[*conn]struct{})
@@ -89,7 +89,7 @@ func (n *network) leave(d time.Duration) {
 }
 
 // reach waits until the network is there, or ctx ends.
-func (n *network) reach(ctx context.Context) {
+func (n *Network) reach(ctx context.Context) {
 	for ctx.Err() == nil {
 		n.mu.Lock()
 		away, changed := time.Until(n.back), n.changed
@@ -108,7 +108,7 @@ func (n *network) reach(ctx context.Context) {
 }
 
 // close closes all connections, also those that were lost.
-func (n *network) close() {
+func (n *Network) close() {
 	n.mu.Lock()
 	conns := n.conns
 	n.conns = make(map[*conn]struct{})
@@ -126,7 +126,7 @@ func (n *network) close() {
 // conn is a connection that can be cut.
 type conn struct {
 	net.Conn
-	net *network
+	net *Network
 
 	mu     sync.Mutex
 	isCut  bool

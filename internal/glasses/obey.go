@@ -33,14 +33,18 @@ func (g *Glasses) onStart(m *protocol.StartStream) {
 	if len(m.Stream) > 0 && json.Unmarshal(m.Stream, &limits) != nil {
 		limits = protocol.StreamConfig{}
 	}
+	film := g.cfg.Source.WithSound(soundFor(target))
+	if len(film.Tracks()) < len(g.cfg.Source.Tracks()) {
+		g.screen.say("stream %s has no sound: the film has none in %s", m.StreamID, soundFor(target))
+	}
 	s := &stream{
 		streamSpec: streamSpec{
 			id: m.StreamID, url: target, sound: m.Sound,
 			limit: seconds(limits.DurationLimit),
 		},
-		source: g.cfg.Source, times: g.cfg.Times,
+		source: film, times: g.cfg.Times,
 		publish: func(ctx context.Context, url string) (Publisher, error) {
-			return g.cfg.Publish(ctx, url, g.cfg.Source.Tracks(), g.wifi.DialContext)
+			return g.cfg.Publish(ctx, url, film.Tracks(), g.wifi)
 		},
 		light:   func(on bool) { g.screen.light(on, m.Sound) },
 		offline: g.wifi.down,

@@ -113,8 +113,8 @@ func (w *world) dial(ctx context.Context, netw, address string) (net.Conn, error
 }
 
 // publish is a protocol of the test's own: the URL in a line, then a byte a frame.
-func (w *world) publish(ctx context.Context, url string, _ []*frame.Track, dial DialFunc) (Publisher, error) {
-	conn, err := dial(ctx, "tcp", "media:1")
+func (w *world) publish(ctx context.Context, url string, _ []*frame.Track, via *Network) (Publisher, error) {
+	conn, err := via.DialContext(ctx, "tcp", "media:1")
 	if err != nil {
 		return nil, err
 	}
@@ -213,10 +213,10 @@ func (w *world) ingest(key string) *session.IngestSpec {
 func (w *world) App(pkg string) (apps.App, bool) {
 	return apps.App{Package: pkg, URL: "http://" + pkg, Permissions: []string{"ALL"}}, pkg == "a" || pkg == "b"
 }
-func (w *world) CheckKey(string, string) bool            { return false }
-func (w *world) CoreUser(string) (string, error)         { return scriptWearer, nil }
-func (w *world) PushURL(_, key string) string            { return "rtmp://ingest/live/" + key }
-func (w *world) WatchURLs(base, id string) protocol.URLs { return protocol.URLs{HLS: id, DASH: id} }
+func (w *world) CheckKey(string, string) bool             { return false }
+func (w *world) CoreUser(string) (string, error)          { return scriptWearer, nil }
+func (w *world) PushURL(_, key string, _ []string) string { return "rtmp://ingest/live/" + key }
+func (w *world) WatchURLs(base, id string) protocol.URLs  { return protocol.URLs{HLS: id, DASH: id} }
 
 func (w *world) Start(_ context.Context, app apps.App, req protocol.SessionRequest) error {
 	w.note(app.Package, "is asked to come")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"strings"
 	"time"
 
 	"glimpse/internal/glasses/source"
@@ -23,9 +24,9 @@ type Publisher interface {
 	Close() error
 }
 
-// PublishFunc connects to an RTMP or SRT URL and asks to publish the tracks there;
-// connections are made with dial.
-type PublishFunc func(ctx context.Context, url string, tracks []*frame.Track, dial DialFunc) (Publisher, error)
+// PublishFunc connects to a URL and asks to publish the tracks there, through the
+// network.
+type PublishFunc func(ctx context.Context, url string, tracks []*frame.Track, net *Network) (Publisher, error)
 
 // ErrRefused is wrapped by a PublishFunc's error when the server was reached
 // and does not want the stream: trying again is useless.
@@ -58,10 +59,22 @@ func checkURL(target string) error {
 	if err != nil || u.Host == "" {
 		return errors.New("Invalid URL: not an address like rtmp://host/app/key")
 	}
-	if u.Scheme != "rtmp" && u.Scheme != "rtmps" && u.Scheme != "srt" {
-		return fmt.Errorf("unknown URL protocol: %s (these glasses publish by rtmp, rtmps and srt)", u.Scheme)
+	switch u.Scheme {
+	case "rtmp", "rtmps", "srt", "https", "http":
+		return nil
 	}
-	return nil
+	return fmt.Errorf("unknown URL protocol: %s (these glasses publish by rtmp, rtmps, srt and https, which is WHIP)", u.Scheme)
+}
+
+// protocolOf is the name of a target's protocol, for people.
+func protocolOf(target string) string {
+	switch scheme, _, _ := strings.Cut(target, ":"); scheme {
+	case "srt":
+		return "SRT"
+	case "https", "http":
+		return "WHIP"
+	}
+	return "RTMP"
 }
 
 // stream is one publication, from start_stream to its terminal status. Its
@@ -155,7 +168,7 @@ func (s *stream) broadcast() error {
 		case errors.Is(err, ErrRefused), errors.Is(err, errCamera):
 			return err
 		case !b.wasLive:
-			return fmt.Errorf("Network error: could not connect to RTMP server: %w", err)
+			return fmt.Errorf("Network error: could not connect to %s server: %w", protocolOf(s.url), err)
 		}
 		if s.offline() {
 			err = errNetworkDown // whatever it looked like from inside

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,8 +30,15 @@ type managedStreams struct {
 var _ session.Streams = (*managedStreams)(nil)
 
 // PushURL is where glasses publish.
-func (m *managedStreams) PushURL(base, key string) string {
-	return m.endpoints(base).Ingest(key).RTMP
+func (m *managedStreams) PushURL(base, key string, ways []string) string {
+	urls := m.endpoints(base).Ingest(key)
+	by := map[string]string{"srt": urls.SRT, "rtmp": urls.RTMP}
+	for _, way := range slices.Concat(ways, []string{"srt", "webrtc", "rtmps", "rtmp"}) {
+		if u := by[way]; u != "" {
+			return u
+		}
+	}
+	return ""
 }
 
 // WatchURLs are what apps hand to viewers, in the words of the SDKs, which

@@ -52,7 +52,7 @@ func (fakeApps) CoreUser(token string) (string, error) {
 type fakeStreams struct{}
 
 func (fakeStreams) Open(session.IngestSpec) (session.Ingest, error) { return fakeIngest{}, nil }
-func (fakeStreams) PushURL(_, key string) string                    { return "rtmp://127.0.0.1/live/" + key }
+func (fakeStreams) PushURL(_, key string, _ []string) string        { return "rtmp://127.0.0.1/live/" + key }
 func (fakeStreams) WatchURLs(base, id string) protocol.URLs {
 	return protocol.URLs{HLS: base + "/live/" + id + "/index.m3u8", DASH: base + "/live/" + id + "/index.mpd"}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"glimpse/protocol"
@@ -14,6 +15,7 @@ type device struct {
 	model     string
 	wifi      *protocol.Wifi    // nil until the glasses spoke of it
 	battery   *protocol.Battery // likewise
+	streams   []string          // how they can publish, the best first; nil until they said
 	details   map[string]any    // what else a phone told; replaced, never changed
 }
 
@@ -52,7 +54,45 @@ func (d *device) capabilities() *protocol.Capabilities {
 		return nil
 	}
 	c := capabilitiesOf(d.model)
+	if c.Camera != nil && d.streams != nil {
+		c.Camera.Video.SupportedStreamTypes = d.streams
+	}
 	return &c
+}
+
+// streamTypes are the known ways to publish, the best first: SRT repairs what a
+// network loses, WebRTC adapts to it, RTMP waits.
+func streamTypes() []string { return []string{"srt", "webrtc", "rtmps", "rtmp"} }
+
+// known is what we know of the words in which glasses name their ways to publish,
+// each once, in their order; nil when there is none.
+func known(types []string) []string {
+	var list []string
+	for _, t := range types {
+		if slices.Contains(streamTypes(), t) && !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// ingest is the order in which ways to publish to us are offered to the glasses:
+// theirs, or for a model that says nothing of it the best first. A stream that is
+// sent on to platforms comes by SRT when they can.
+func (d *device) ingest(restream bool) []string {
+	order := d.streams
+	if order == nil {
+		c := d.capabilities()
+		order = streamTypes()
+		if c != nil && c.Camera != nil {
+			can := c.Camera.Video.SupportedStreamTypes
+			order = slices.DeleteFunc(order, func(t string) bool { return !slices.Contains(can, t) })
+		}
+	}
+	if i := slices.Index(order, "srt"); restream && i > 0 {
+		order = slices.Concat([]string{"srt"}, order[:i], order[i+1:])
+	}
+	return order
 }
 
 // capabilitiesOf describes a model of glasses. A model that we do not know is

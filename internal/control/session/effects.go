@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"glimpse/internal/control/auth"
@@ -98,10 +99,16 @@ func (s *Session) startStream(e camera.StartGlasses) *protocol.StartStream {
 	start := e.Start
 	start.Envelope = s.envelope(protocol.TypeStartStream, s.user)
 	if e.IngestKey != "" {
-		url := s.reg.deps.Streams.PushURL(s.base.base, e.IngestKey)
+		url := s.reg.deps.Streams.PushURL(s.base.base, e.IngestKey, s.device.ingest(s.restreams()))
 		start.StreamURL, start.RTMPURL = url, url
 	}
 	return &start
+}
+
+// restreams says whether somebody wants the stream sent on.
+func (s *Session) restreams() bool {
+	stream := s.camera.Stream
+	return stream != nil && slices.ContainsFunc(stream.Holds, func(h camera.Hold) bool { return len(h.Destinations) > 0 })
 }
 
 func (s *Session) stopStream(appID, streamID string) *protocol.StopStream {

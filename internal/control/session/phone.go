@@ -208,6 +208,9 @@ func (l *PhoneLink) glassesState(m *protocol.GlassesState, data []byte) {
 		if m.Wifi != nil {
 			d.wifi = m.Wifi
 		}
+		if types := known(m.StreamTypes); types != nil {
+			d.streams = types
+		}
 	})
 	s.relay(protocol.TypeGlassesState, "", data)
 	s.deviceNow(false)

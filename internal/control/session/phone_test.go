@@ -307,7 +307,7 @@ func TestNewerPhoneTakesTheStream(t *testing.T) {
 			t.Errorf("old phone closed with %d %q", code, reason)
 		}
 		if start := last(t, glasses, "start_stream"); start.str("streamId") != spec.StreamID ||
-			start.str("streamUrl") != w.streams.PushURL("", spec.IngestKey) {
+			start.str("streamUrl") != w.streams.PushURL("", spec.IngestKey, nil) {
 			t.Errorf("new phone was told %v", start)
 		}
 		phone.Gone(w.ctx) // late, and no loss of the new one

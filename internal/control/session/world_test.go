@@ -152,6 +152,7 @@ type fakeStreams struct {
 	open map[string]IngestSpec
 	sent map[string][]protocol.Destination // the newest SetOutputs by streamId
 	fail bool
+	ways []string // that were asked for last
 }
 
 type fakeIngest struct {
@@ -184,7 +185,12 @@ func (i *fakeIngest) SetOutputs(list []protocol.Destination) {
 	i.streams.sent[i.id] = list
 }
 
-func (f *fakeStreams) PushURL(_, key string) string { return "rtmp://cloud.example/live/" + key }
+func (f *fakeStreams) PushURL(_, key string, ways []string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ways = ways
+	return "rtmp://cloud.example/live/" + key
+}
 
 func (f *fakeStreams) WatchURLs(base, id string) protocol.URLs {
 	at := base + "/live/" + id + "/"

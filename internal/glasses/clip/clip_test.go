@@ -61,3 +61,38 @@ func TestClipIsWhatItsTruthSays(t *testing.T) {
 		t.Errorf("%d key frames in ten seconds, want 10", keys)
 	}
 }
+
+// The same sound stands in the clip twice, in AAC and in Opus, which WebRTC takes;
+// both repeat without end, without a hole and with the pictures.
+func TestClipHasBothSounds(t *testing.T) {
+	r := clip.Open()
+	f, err := source.Read(r, r.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, step := range map[string]time.Duration{"AAC": 1024 * time.Second / 48000, "Opus": 20 * time.Millisecond} {
+		p := f.WithSound(name).Player()
+		var n int64
+		var newest time.Duration
+		for newest < 35*time.Second {
+			fr, err := p.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fr.IsVideo() {
+				newest = fr.PTS
+				continue
+			}
+			if fr.Track.Codec.Name() != name || len(fr.Payload) == 0 {
+				t.Fatalf("%s of %d bytes", fr.Track.Codec.Name(), len(fr.Payload))
+			}
+			if want := time.Duration(n) * step; (fr.PTS-want).Abs() > time.Millisecond || (fr.PTS-newest).Abs() > 100*time.Millisecond {
+				t.Fatalf("%s: unit %d at %v beside a picture at %v, want %v", name, n, fr.PTS, newest, want)
+			}
+			n++
+		}
+		if want := int64(35 * time.Second / step); n < want-3 || n > want+3 {
+			t.Errorf("%s: %d units in 35 s, want %d", name, n, want)
+		}
+	}
+}

@@ -50,7 +50,11 @@ func (f *File) endFLV() error {
 	if f.video == nil {
 		return malformed("it has no H.264 video")
 	}
-	return nil // the period is unknown: normalise takes the mean distance of pictures
+	// The period is unknown: normalise takes the mean distance of pictures.
+	if s := f.sound; s.track != nil {
+		return f.addSound(s.track.Codec, s.samples)
+	}
+	return nil
 }
 
 // flvTag is one tag of pictures or sound.
@@ -183,15 +187,15 @@ func (f *File) flvAudio(t flvTag) error {
 		if err != nil {
 			return malformed("%v", err)
 		}
-		if f.audio != nil && !f.audio.Codec.(*codec.AAC).Equal(c) {
+		if f.sound.track != nil && !f.sound.track.Codec.(*codec.AAC).Equal(c) {
 			return malformed("its sound parameters change at %v", t.at)
 		}
-		f.audio = &frame.Track{Codec: c}
+		f.sound.track = &frame.Track{Codec: c}
 	case flv.Frame:
-		if f.audio == nil || t.size == 0 {
+		if f.sound.track == nil || t.size == 0 {
 			return nil
 		}
-		return appendSample(&f.sounds, sample{offset: t.offset, size: uint32(t.size), dts: t.at, pts: t.at})
+		return appendSample(&f.sound.samples, sample{offset: t.offset, size: uint32(t.size), dts: t.at, pts: t.at})
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 var errFragmented = malformed("it is a fragmented MP4; make a plain one with: ffmpeg -i IN -c copy OUT.mp4")
 
 // indexMP4 reads the movie box of an ISO base media file (ISO/IEC 14496-12)
-// and makes the index of its first H.264 and first AAC track.
+// and makes the index of its first H.264 track and its first of each codec of sound.
 func (f *File) indexMP4(size int64) error {
 	moov, err := readMoov(f.r, size)
 	if err != nil {
@@ -75,15 +75,16 @@ func (f *File) addTrak(t *mp4Track, trak []byte) error {
 			return err
 		}
 		f.video, f.lengthSize = &frame.Track{Codec: c}, lengthSize
-	case t.handler == "soun" && f.audio == nil:
-		c, err := t.aac()
+	case t.handler == "soun":
+		c, err := t.soundCodec()
 		if err != nil {
 			return err
 		}
-		if f.sounds, _, err = t.samples(); err != nil {
+		samples, _, err := t.samples()
+		if err != nil {
 			return err
 		}
-		f.audio = &frame.Track{Codec: c}
+		return f.addSound(c, samples)
 	}
 	return nil
 }
@@ -221,15 +222,31 @@ func (t *mp4Track) h264() (*codec.H264, int, error) {
 	return c, lengthSize, nil
 }
 
-// aac reads the AudioSpecificConfig of an audio track.
-func (t *mp4Track) aac() (*codec.AAC, error) {
-	if t.format != "mp4a" {
-		return nil, malformed("its sound is %q; AAC (mp4a) is needed", t.format)
-	}
-	skip := 28
-	if len(t.entry) < skip {
+// soundCodec reads the description of an audio track.
+func (t *mp4Track) soundCodec() (frame.Codec, error) {
+	const entryHeader = 28
+	switch {
+	case t.format != "mp4a" && t.format != "Opus":
+		return nil, malformed("its sound is %q; AAC (mp4a) or Opus is needed", t.format)
+	case len(t.entry) < entryHeader:
 		return nil, malformed("its sound has no description")
+	case t.format == "mp4a":
+		return t.aac(entryHeader)
 	}
+	dops, err := child(t.entry[entryHeader:], "dOps")
+	if err != nil {
+		return nil, err
+	}
+	// Encapsulation of Opus in ISO base media, 4.3.2: version 0, then channels.
+	if len(dops) < 11 || dops[0] != 0 || dops[1] < 1 || dops[1] > 2 {
+		return nil, malformed("its Opus sound has not one or two channels")
+	}
+	return &codec.Opus{Channels: int(dops[1])}, nil
+}
+
+// aac reads the AudioSpecificConfig of an audio track, which stands behind skip
+// bytes, or more.
+func (t *mp4Track) aac(skip int) (*codec.AAC, error) {
 	switch binary.BigEndian.Uint16(t.entry[8:]) { // QuickTime's longer descriptions
 	case 1:
 		skip += 16

@@ -4,14 +4,13 @@ import (
 	"sort"
 	"time"
 
-	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 )
 
 // Player delivers a File's access units in decoding order, beginning again at
 // the end without a gap or an overlap. It is for one goroutine.
 //
-// An AAC access unit seldom divides the film's length, so sound is not simply
+// An access unit of sound seldom divides the film's length, so sound is not simply
 // repeated: the sound's own clock runs on exactly, one access unit after the
 // other, and each time the unit nearest to the film's position is taken. Sound
 // and picture therefore never drift apart, however long it plays.
@@ -53,11 +52,11 @@ func (p *Player) Next() (*frame.Frame, error) {
 }
 
 func (p *Player) nextSound() (*frame.Frame, error) {
-	b, err := p.f.payload(p.f.sounds[p.soundAt], false)
+	b, err := p.f.payload(p.f.sound.samples[p.soundAt], false)
 	if err != nil {
 		return nil, err
 	}
-	fr := &frame.Frame{Track: p.f.audio, DTS: p.soundT, PTS: p.soundT, Payload: b}
+	fr := &frame.Frame{Track: p.f.sound.track, DTS: p.soundT, PTS: p.soundT, Payload: b}
 	p.sound++
 	p.seekSound()
 	return fr, nil
@@ -66,35 +65,35 @@ func (p *Player) nextSound() (*frame.Frame, error) {
 // seekSound finds the access unit of sound to be played next; places where the
 // film has none are passed over. soundAt is -1 when there is no sound at all.
 func (p *Player) seekSound() {
-	f := p.f
+	f, sounds := p.f, p.f.sound.samples
 	p.soundAt = -1
-	if len(f.sounds) == 0 {
+	if len(sounds) == 0 {
 		return
 	}
 	for range 4 { // a jump lands beside a unit, at worst in the next round
 		elapsed := p.soundTime(p.sound)
 		p.soundT = f.delay + elapsed
 		pos := elapsed % f.period
-		after := sort.Search(len(f.sounds), func(i int) bool { return f.sounds[i].pts >= pos })
+		after := sort.Search(len(sounds), func(i int) bool { return sounds[i].pts >= pos })
 		nearest := after
-		if after == len(f.sounds) || after > 0 && pos-f.sounds[after-1].pts < f.sounds[after].pts-pos {
+		if after == len(sounds) || after > 0 && pos-sounds[after-1].pts < sounds[after].pts-pos {
 			nearest--
 		}
-		if (f.sounds[nearest].pts - pos).Abs() <= f.soundStep {
+		if (sounds[nearest].pts - pos).Abs() <= f.sound.step {
 			p.soundAt = nearest
 			return
 		}
 		gap := f.period - pos
-		if after < len(f.sounds) {
-			gap = f.sounds[after].pts - pos
+		if after < len(sounds) {
+			gap = sounds[after].pts - pos
 		}
-		p.sound += max(1, int64(gap/f.soundStep))
+		p.sound += max(1, int64(gap/f.sound.step))
 	}
 }
 
 // soundTime is the exact distance of the n-th access unit from the first, without the rounding
 // that adding up durations would gather.
 func (p *Player) soundTime(n int64) time.Duration {
-	samples, rate := n*codec.AACFrameSamples, p.f.rate
+	samples, rate := n*p.f.sound.unit, p.f.sound.rate
 	return time.Duration(samples/rate)*time.Second + time.Duration(samples%rate)*time.Second/time.Duration(rate)
 }

@@ -1,4 +1,4 @@
-// Package source reads MP4 and FLV files (H.264 with or without AAC) and plays
+// Package source reads MP4 and FLV files (H.264 with AAC, Opus, both or neither) and plays
 // them for ever on one unbroken timeline, as a camera would deliver them.
 //
 // A File is an index of where the samples lie, made once and read-only: any
@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"glimpse/internal/media/codec"
@@ -49,14 +51,34 @@ type File struct {
 	r          io.ReaderAt
 	close      func() error
 	video      *frame.Track
-	audio      *frame.Track  // nil without sound
 	pictures   []sample      // in decoding order; the first is a key frame with DTS 0
-	sounds     []sample      // by time
-	rate       int64         // of the sound, Hz
-	soundStep  time.Duration // length of an access unit of sound
+	sound      sound         // that is played
+	sounds     []sound       // all there are, one for each codec
 	period     time.Duration // after which the pictures begin again
 	delay      time.Duration // from the first picture's decoding to its showing
 	lengthSize int           // of the NAL unit lengths in the file
+}
+
+// sound is a film's sound in one codec.
+type sound struct {
+	track   *frame.Track  // nil without sound
+	samples []sample      // by time
+	rate    int64         // Hz
+	unit    int64         // samples of an access unit
+	step    time.Duration // length of an access unit
+}
+
+// WithSound returns the film with its sound in the codec of that name, or without
+// sound when it has none in it. It shares everything else with f, whose it stays.
+func (f *File) WithSound(codec string) *File {
+	g := *f
+	g.sound = sound{}
+	for _, s := range f.sounds {
+		if s.track.Codec.Name() == codec {
+			g.sound = s
+		}
+	}
+	return &g
 }
 
 // Open opens and indexes a file: MP4 or FLV, told apart by its first bytes.
@@ -114,10 +136,10 @@ func (f *File) Close() error { return f.close() }
 
 // Tracks are the file's tracks: video first, then audio if there is any.
 func (f *File) Tracks() []*frame.Track {
-	if f.audio == nil {
+	if f.sound.track == nil {
 		return []*frame.Track{f.video}
 	}
-	return []*frame.Track{f.video, f.audio}
+	return []*frame.Track{f.video, f.sound.track}
 }
 
 // Period is the time after which the film begins again.
@@ -149,22 +171,53 @@ func (f *File) normalise() error {
 	if f.period -= shift; f.period <= last {
 		f.period = last + f.meanStep(last)
 	}
-	if f.audio == nil {
-		return nil
-	}
-	aac := f.audio.Codec.(*codec.AAC)
-	f.rate, f.soundStep = int64(aac.SampleRate), aac.FrameDuration()
-	kept := f.sounds[:0]
-	last = -f.soundStep
 	f.delay = f.pictures[0].pts
-	for _, s := range f.sounds {
-		s.pts -= shift + f.delay
-		if s.pts > last && s.pts < f.period {
-			kept = append(kept, s)
-			last = s.pts
+	for i := range f.sounds {
+		f.sounds[i].normalise(shift+f.delay, f.period)
+	}
+	if len(f.sounds) > 0 {
+		f.sound = f.sounds[0]
+	}
+	return nil
+}
+
+// normalise puts the sound's times on the film's, and drops what lies outside it.
+func (s *sound) normalise(shift, period time.Duration) {
+	kept := s.samples[:0]
+	last := -s.step
+	for _, unit := range s.samples {
+		unit.pts -= shift
+		if unit.pts > last && unit.pts < period {
+			kept = append(kept, unit)
+			last = unit.pts
 		}
 	}
-	f.sounds = kept
+	s.samples = kept
+}
+
+// addSound takes the sound of a codec, the first one of each; AAC stands first.
+func (f *File) addSound(c frame.Codec, samples []sample) error {
+	s := sound{track: &frame.Track{Codec: c}, samples: samples}
+	switch c := c.(type) {
+	case *codec.AAC:
+		s.rate, s.unit = int64(c.SampleRate), codec.AACFrameSamples
+	case *codec.Opus:
+		packet, err := f.payload(samples[0], false)
+		if err != nil {
+			return err
+		}
+		if s.rate, s.unit = codec.OpusRate, codec.OpusSamples(packet); s.unit <= 0 {
+			return malformed("its Opus sound begins with a broken packet")
+		}
+	}
+	s.step = time.Duration(s.unit) * time.Second / time.Duration(s.rate)
+	for _, other := range f.sounds {
+		if other.track.Codec.Name() == c.Name() {
+			return nil
+		}
+	}
+	f.sounds = append(f.sounds, s)
+	slices.SortStableFunc(f.sounds, func(a, b sound) int { return strings.Compare(a.track.Codec.Name(), b.track.Codec.Name()) })
 	return nil
 }
 
