@@ -29,10 +29,10 @@ type managedStreams struct {
 
 var _ session.Streams = (*managedStreams)(nil)
 
-// PushURL is where glasses publish.
+// PushURL is where glasses publish: what they want, else the best that there is.
 func (m *managedStreams) PushURL(base, key string, ways []string) string {
 	urls := m.endpoints(base).Ingest(key)
-	by := map[string]string{"srt": urls.SRT, "rtmp": urls.RTMP}
+	by := map[string]string{"srt": urls.SRT, "webrtc": urls.WHIP, "rtmp": urls.RTMP}
 	for _, way := range slices.Concat(ways, []string{"srt", "webrtc", "rtmps", "rtmp"}) {
 		if u := by[way]; u != "" {
 			return u
