@@ -14,6 +14,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -29,7 +30,7 @@ type Config struct {
 	HTTPS           HTTPS    `yaml:"https"`             // the same over TLS
 	RTMP            Listener `yaml:"rtmp"`              // ingest and play
 	RTMPS           Listener `yaml:"rtmps"`             // RTMP over TLS
-	SRT             Listener `yaml:"srt"`               // ingest and play, UDP
+	SRT             SRT      `yaml:"srt"`               // ingest and play, UDP
 	WebRTC          WebRTC   `yaml:"webrtc"`            // media of WHEP
 	AdminToken      string   `yaml:"admin_token"`       // empty: a file in DataDir
 	CoreTokenSecret string   `yaml:"core_token_secret"` // empty: a file in DataDir
@@ -57,6 +58,12 @@ type Listener struct {
 	Addr string `yaml:"addr"`
 }
 
+// SRT is the listener of SRT, UDP.
+type SRT struct {
+	Addr    string        `yaml:"addr"`
+	Latency time.Duration `yaml:"latency"` // how long a lost packet may take to come again
+}
+
 // WebRTC is the media port, UDP.
 type WebRTC struct {
 	Addr  string   `yaml:"addr"`
@@ -82,6 +89,7 @@ type Stream struct {
 	Name       string `yaml:"name"`
 	IngestKey  string `yaml:"ingest_key"`
 	PlaybackID string `yaml:"playback_id"`
+	Passphrase string `yaml:"srt_passphrase"` // of SRT, both ways; empty: plain
 }
 
 // Outbound limits connections that strangers can cause.
@@ -98,7 +106,7 @@ func Default() Config {
 		HTTPS:    HTTPS{Addr: ":8443"},
 		RTMP:     Listener{Addr: ":1935"},
 		RTMPS:    Listener{Addr: ":1936"},
-		SRT:      Listener{Addr: ":4201"},
+		SRT:      SRT{Addr: ":4201", Latency: 120 * time.Millisecond},
 		WebRTC:   WebRTC{Addr: ":8189", Hosts: []string{}},
 		Apps:     []App{},
 		Users:    []User{},
@@ -169,7 +177,7 @@ func decode(data []byte, target any) error {
 // Secrets are hidden in an excerpt of the file. A plain value that has a line
 // for itself goes to the line's end and may hold anything; one between braces
 // ends at a comma or a brace.
-const secretKeys = `["']?\b(?:api_key|admin_token|core_token_secret|ingest_key|playback_id)["']?\s*:`
+const secretKeys = `["']?\b(?:api_key|admin_token|core_token_secret|ingest_key|playback_id|srt_passphrase)["']?\s*:`
 
 var (
 	secretLine   = regexp.MustCompile(`(?m)^([> ]*\d+ \|[\s-]*` + secretKeys + `).*$`)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
@@ -85,7 +86,7 @@ http:   {addr: ":8002", public_url: ""}
 https:  {addr: ":8443", domain: ""}
 rtmp:   {addr: ":1935"}
 rtmps:  {addr: ":1936"}
-srt:    {addr: ":4201"}
+srt:    {addr: ":4201", latency: 120ms}
 webrtc: {addr: ":8189", hosts: []}
 admin_token: 0123456789abcdef
 core_token_secret: fedcba9876543210
@@ -188,18 +189,18 @@ func TestEnvironment(t *testing.T) {
 		"GLIMPSE_RTMPS_ADDR=:2", "GLIMPSE_SRT_ADDR=:3", "GLIMPSE_WEBRTC_ADDR=:4", "GLIMPSE_WEBRTC_HOSTS=10.0.0.1, x.test",
 		"GLIMPSE_ADMIN_TOKEN=0123456789abcdef", "GLIMPSE_CORE_TOKEN_SECRET=fedcba9876543210",
 		`GLIMPSE_APPS=[{"package":"a","api_key":"12345678","url":"http://x.test","permissions":["CAMERA"]}]`,
-		"GLIMPSE_USERS=[{id: Me@x.test}]", "GLIMPSE_STREAMS=[{name: s, ingest_key: k, playback_id: p}]",
-		"GLIMPSE_OUTBOUND_ALLOW_PRIVATE=true", "GLIMPSE_TOKEN=of a command", "PATH=/bin",
+		"GLIMPSE_USERS=[{id: Me@x.test}]", "GLIMPSE_STREAMS=[{name: s, ingest_key: k, playback_id: p, srt_passphrase: correct-horse}]",
+		"GLIMPSE_SRT_LATENCY=200ms", "GLIMPSE_OUTBOUND_ALLOW_PRIVATE=true", "GLIMPSE_TOKEN=of a command", "PATH=/bin",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
 		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{"127.0.0.1:0", "https://x.test"}, HTTPS: HTTPS{":1", "x.test", "https://ca.test/dir"},
-		RTMPS: Listener{":2"}, SRT: Listener{":3"}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
+		RTMPS: Listener{":2"}, SRT: SRT{":3", 200 * time.Millisecond}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
 		AdminToken: "0123456789abcdef", CoreTokenSecret: "fedcba9876543210",
 		Apps:  []App{{"a", "12345678", "http://x.test", []string{"CAMERA"}}},
-		Users: []User{{"me@x.test"}}, Streams: []Stream{{"s", "k", "p"}}, Outbound: Outbound{true},
+		Users: []User{{"me@x.test"}}, Streams: []Stream{{"s", "k", "p", "correct-horse"}}, Outbound: Outbound{true},
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)
@@ -207,7 +208,7 @@ func TestEnvironment(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"GLIMPSE_OUTBOUND_ALLOW_PRIVATE=perhaps", "GLIMPSE_APPS=[{pkg: a}]", "GLIMPSE_USERS=x: y"} {
+	for _, bad := range []string{"GLIMPSE_OUTBOUND_ALLOW_PRIVATE=perhaps", "GLIMPSE_APPS=[{pkg: a}]", "GLIMPSE_USERS=x: y", "GLIMPSE_SRT_LATENCY=long"} {
 		name, _, _ := strings.Cut(bad, "=")
 		if _, err := Load("", []string{bad}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want an error that names the variable", bad, err)
@@ -256,6 +257,8 @@ func TestValidate(t *testing.T) {
 		"host name":            {func(c *Config) { c.HTTP.Addr = "localhost:80" }, nil},
 		"no port":              {func(c *Config) { c.HTTP.Addr = "localhost" }, []string{"http.addr"}},
 		"port too high":        {func(c *Config) { c.RTMP.Addr = ":65536" }, []string{"rtmp.addr"}},
+		"short latency":        {func(c *Config) { c.SRT.Latency = time.Millisecond }, []string{"srt.latency"}},
+		"short passphrase":     {func(c *Config) { c.Streams = []Stream{{"s", "k", "p", "short"}} }, []string{"streams[0].srt_passphrase"}},
 		"port in words":        {func(c *Config) { c.SRT.Addr = ":http" }, []string{"srt.addr"}},
 		"bad host":             {func(c *Config) { c.WebRTC.Addr = "a b:1" }, []string{"webrtc.addr"}},
 		"no data_dir":          {func(c *Config) { c.DataDir = " " }, []string{"data_dir"}},
@@ -279,7 +282,7 @@ func TestValidate(t *testing.T) {
 		"bad user":     {func(c *Config) { c.Users = []User{{"a b"}} }, []string{"users[0].id"}},
 		"good stream":  {func(c *Config) { c.Streams = []Stream{stream} }, nil},
 		"stream twice": {func(c *Config) { c.Streams = []Stream{stream, stream} }, []string{"streams[1].ingest_key", "streams[1].name", "streams[1].playback_id"}},
-		"bad stream":   {func(c *Config) { c.Streams = []Stream{{"a/b", "a/b", "a.b"}} }, []string{"streams[0].ingest_key", "streams[0].name", "streams[0].playback_id"}},
+		"bad stream":   {func(c *Config) { c.Streams = []Stream{{"a/b", "a/b", "a.b", ""}} }, []string{"streams[0].ingest_key", "streams[0].name", "streams[0].playback_id"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // envPrefix starts the name of every variable: http.addr is GLIMPSE_HTTP_ADDR.
@@ -46,6 +47,14 @@ func overlayStruct(v reflect.Value, prefix string, vars map[string]string) error
 }
 
 func setField(field reflect.Value, text string) error {
+	if d, ok := field.Addr().Interface().(*time.Duration); ok {
+		v, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("must be a time like 120ms")
+		}
+		*d = v
+		return nil
+	}
 	switch field.Kind() {
 	case reflect.String:
 		field.SetString(text)

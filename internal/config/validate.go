@@ -10,13 +10,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/streams"
 )
 
 // hostPattern is a DNS name.
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+
+// Bounds of srt.latency: SRT acknowledges each 10 ms, and its buffers hold some
+// seconds.
+const (
+	minLatency = 20 * time.Millisecond
+	maxLatency = 8 * time.Second
+)
 
 // Validate returns every fault of c as one sentence each, joined; nil when the
 // server can start with it. Secrets do not appear in the sentences.
@@ -34,6 +43,9 @@ func (c Config) Validate() error {
 	}
 	f.check("http.public_url", checkPublicURL(c.HTTP.PublicURL))
 	c.HTTPS.validate(&f)
+	if l := c.SRT.Latency; l < minLatency || l > maxLatency {
+		f.add("srt.latency", "must be %v to %v", minLatency, maxLatency)
+	}
 	for i, host := range c.WebRTC.Hosts {
 		if _, err := netip.ParseAddr(host); err != nil && !hostPattern.MatchString(host) {
 			f.add(fmt.Sprintf("webrtc.hosts[%d]", i), "must be an address or a host name, without a port")
@@ -99,6 +111,7 @@ func (c Config) validateStreams(f *faults) {
 		} else if ids[s.PlaybackID] {
 			f.add(at+".playback_id", "another stream has the same")
 		}
+		f.check(at+".srt_passphrase", streams.CheckPassphrase(s.Passphrase))
 		names[s.Name], keys[s.IngestKey], ids[s.PlaybackID] = true, true, true
 	}
 }

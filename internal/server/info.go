@@ -18,12 +18,15 @@ func (s *Server) Info() api.Info {
 		info.HTTP.Addr = s.listener.Addr().String()
 	}
 	const off = "switched off: its address is empty"
-	info.HTTPS.Why, info.RTMP.Why, info.SRT.Why, info.WebRTC.Why = off, off, off, off
+	info.HTTPS.Why, info.RTMP.Why, info.RTMPS.Why, info.SRT.Why, info.WebRTC.Why = off, off, off, off, off
 	if s.tls.listener != nil {
 		info.HTTPS = api.Listener{Addr: s.tls.listener.Addr().String()}
 	}
 	if s.media.rtmp != nil {
 		info.RTMP = api.Listener{Addr: s.media.rtmp.Addr().String()}
+	}
+	if s.tls.rtmp != nil {
+		info.RTMPS = api.Listener{Addr: s.tls.rtmp.Addr().String()}
 	}
 	if s.media.srt != nil {
 		info.SRT = api.Listener{Addr: s.media.srt.Addr().String()}
@@ -96,12 +99,12 @@ func (s *Server) greet(out io.Writer) {
 	line("API", base+"/api/v1")
 	line("Apps", "ws"+strings.TrimPrefix(base, "http")+"/app-ws")
 	line("Glasses", "ws"+strings.TrimPrefix(base, "http")+"/glasses-ws")
-	if at := s.endpoints(base).Ingest("<key>").RTMP; at != "" {
+	if at := s.endpoints(base).Ingest("<key>", "").RTMP; at != "" {
 		line("RTMP", strings.TrimSuffix(at, "/%3Ckey%3E")+"/<key>")
 	} else {
 		line("RTMP", "off")
 	}
-	if at := s.endpoints(base).Ingest("<key>").SRT; at != "" {
+	if at := s.endpoints(base).Ingest("<key>", "").SRT; at != "" {
 		line("SRT", at)
 	} else {
 		line("SRT", "off")

@@ -31,9 +31,9 @@ var _ session.Streams = (*managedStreams)(nil)
 
 // PushURL is where glasses publish: what they want, else the best that there is.
 func (m *managedStreams) PushURL(base, key string, ways []string) string {
-	urls := m.endpoints(base).Ingest(key)
-	by := map[string]string{"srt": urls.SRT, "webrtc": urls.WHIP, "rtmp": urls.RTMP}
-	for _, way := range slices.Concat(ways, []string{"srt", "webrtc", "rtmps", "rtmp"}) {
+	urls := m.endpoints(base).Ingest(key, "")
+	by := map[string]string{"srt": urls.SRT, "webrtc": urls.WHIP, "rtmps": urls.RTMPS, "rtmp": urls.RTMP}
+	for _, way := range slices.Concat(ways, []string{"srt", "webrtc", "rtmp", "rtmps"}) {
 		if u := by[way]; u != "" {
 			return u
 		}
@@ -44,7 +44,7 @@ func (m *managedStreams) PushURL(base, key string, ways []string) string {
 // WatchURLs are what apps hand to viewers, in the words of the SDKs, which
 // resolve a start only when both HLS and DASH are there.
 func (m *managedStreams) WatchURLs(base, playbackID string) protocol.URLs {
-	u := m.endpoints(base).Playback(playbackID)
+	u := m.endpoints(base).Playback(playbackID, "")
 	return protocol.URLs{HLS: u.HLS, DASH: u.DASH, WebRTC: u.WHEP, Preview: u.Page, Thumbnail: u.Thumbnail}
 }
 

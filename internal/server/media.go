@@ -25,7 +25,7 @@ var _ streams.Media = standingMedia{}
 func (m standingMedia) OpenStanding(s streams.Stream) error {
 	_, err := m.hub.Open(hub.Spec{
 		ID: s.ID, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Name: s.Name,
-		ResumeWindow: s.ResumeWindow, Standing: true, Notify: m.tell,
+		Passphrase: s.Passphrase, ResumeWindow: s.ResumeWindow, Standing: true, Notify: m.tell,
 	})
 	return err
 }
@@ -84,11 +84,15 @@ func describe(s *hub.Stream) api.Live {
 	st := s.Stats()
 	live := api.Live{
 		ID: s.ID(), Name: s.Name(), Status: st.State.String(), IngestKey: s.IngestKey(), PlaybackID: s.PlaybackID(),
+		Passphrase: s.Passphrase(),
 		Stats: api.Stats{
 			Protocol: st.Protocol, Duration: st.Duration.Seconds(), Bitrate: st.Bitrate, FPS: st.FPS,
 			KeyInterval: st.KeyInterval.Seconds(), Bytes: st.Bytes, Frames: st.Frames, Publishers: st.Publishers,
 			Dropped: st.Dropped, Viewers: present(st.Viewers), PeakViewers: st.PeakViewers, Notice: st.Notice, Tracks: []api.Track{},
 		},
+	}
+	if l := st.Link; l != nil {
+		live.Stats.Link = &api.Link{Lost: l.Lost, Resent: l.Resent, RTT: l.RTT.Seconds(), Latency: l.Latency.Seconds()}
 	}
 	if !s.Standing() {
 		live.Wearer, live.Name = s.Name(), ""

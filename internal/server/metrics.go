@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"glimpse/internal/media/rtmp"
 )
 
 // metrics answers /metrics: counts and states without a name, id or address of
@@ -48,7 +50,7 @@ const (
 )
 
 func (c *collector) streams(ch chan<- prometheus.Metric) {
-	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "srt": 0, "hls": 0, "dash": 0, "whep": 0}
+	states, viewers := map[string]int{"idle": 0, "live": 0, "interrupted": 0}, map[string]int{"rtmp": 0, "rtmps": 0, "srt": 0, "hls": 0, "dash": 0, "whep": 0}
 	var bytes, frames, dropped uint64
 	for _, s := range c.s.media.hub.Streams() {
 		st := s.Stats()
@@ -82,11 +84,14 @@ func (c *collector) sockets(ch chan<- prometheus.Metric) {
 	send(ch, counter, "events_total", "Events of the API.", float64(e.Published))
 	send(ch, counter, "events_lost_total", "Events that callers were too slow for.", float64(e.Lost))
 	send(ch, gauge, "event_followers", "Callers that follow the events.", float64(e.Followers))
-	if r := c.s.media.rtmp; r != nil {
+	for protocol, r := range map[string]*rtmp.Server{"rtmp": c.s.media.rtmp, "rtmps": c.s.tls.rtmp} {
+		if r == nil {
+			continue
+		}
 		st := r.Stats()
-		send(ch, counter, "rtmp_connections_total", "RTMP connections.", float64(st.Accepted))
-		send(ch, counter, "rtmp_refused_total", "RTMP connections for which there was no place.", float64(st.Refused))
-		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", "rtmp")
+		send(ch, counter, protocol+"_connections_total", "RTMP connections.", float64(st.Accepted))
+		send(ch, counter, protocol+"_refused_total", "RTMP connections that were refused.", float64(st.Refused))
+		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", protocol)
 	}
 	if r := c.s.media.srt; r != nil {
 		st := r.Stats()

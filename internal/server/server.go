@@ -209,7 +209,7 @@ func (s *Server) listen(context.Context) error {
 		return err
 	}
 	if s.cfg.SRT.Addr != "" {
-		if s.media.srt, err = srt.New(srt.Config{Addr: s.cfg.SRT.Addr}, s.media.hub, s.log); err != nil {
+		if s.media.srt, err = srt.New(srt.Config{Addr: s.cfg.SRT.Addr, Latency: s.cfg.SRT.Latency}, s.media.hub, s.log); err != nil {
 			return busy("srt.addr", err)
 		}
 	}

@@ -394,13 +394,20 @@ func TestURLsFollowListenersAndPublicURL(t *testing.T) {
 
 func TestMediaOfIPv6Host(t *testing.T) {
 	e := Endpoints{Base: "http://[::1]:8002", RTMPPort: 1935, SRTPort: 4201}
-	if got, want := e.Ingest("k").RTMP, "rtmp://[::1]:1935/live/k"; got != want {
+	if got, want := e.Ingest("k", "").RTMP, "rtmp://[::1]:1935/live/k"; got != want {
 		t.Errorf("rtmp %q, want %q", got, want)
 	}
-	if got, want := e.Ingest("k").SRT, "srt://[::1]:4201?streamid=publish:k"; got != want {
+	if got, want := e.Ingest("k", "").SRT, "srt://[::1]:4201?streamid=publish:k"; got != want {
 		t.Errorf("srt %q, want %q", got, want)
 	}
-	if got, want := e.Playback("p").SRT, "srt://[::1]:4201?streamid=read:p"; got != want {
+	if got, want := e.Ingest("k", "correct-horse").SRT, "srt://[::1]:4201?streamid=publish:k&passphrase=correct-horse"; got != want {
+		t.Errorf("SRT with a passphrase: %s", got)
+	}
+	e.RTMPSPort = 1936
+	if got, want := e.Playback("p", "").RTMPS, "rtmps://[::1]:1936/live/p"; got != want {
+		t.Errorf("RTMPS: %s", got)
+	}
+	if got, want := e.Playback("p", "").SRT, "srt://[::1]:4201?streamid=read:p"; got != want {
 		t.Errorf("srt %q, want %q", got, want)
 	}
 }

@@ -17,6 +17,7 @@ type Info struct {
 	HTTP    Listener  `json:"http"`
 	HTTPS   Listener  `json:"https"`
 	RTMP    Listener  `json:"rtmp"`
+	RTMPS   Listener  `json:"rtmps"`
 	SRT     Listener  `json:"srt"`
 	WebRTC  Listener  `json:"webrtc"`
 	Notices []string  `json:"notices" doc:"What is off or missing, and why; one sentence each."`

@@ -23,6 +23,7 @@ type Live struct {
 	Status     string // "idle", "live", "interrupted"
 	IngestKey  string
 	PlaybackID string
+	Passphrase string // of SRT; empty: plain
 	Stats      Stats
 }
 
@@ -47,6 +48,15 @@ type Stats struct {
 	Notice       string `json:"notice,omitempty" doc:"What keeps viewers from seeing the newest picture, as a sentence."`
 	// Unplayable are the outputs that cannot carry the stream.
 	Unplayable map[string]string `json:"unplayable,omitempty" doc:"Protocols that cannot carry the stream's pictures, and why."`
+	Link        *Link          `json:"link,omitempty" doc:"What the network does with the publisher's packets, when its protocol knows (SRT)."`
+}
+
+// Link is a publisher's network.
+type Link struct {
+	Lost    uint64  `json:"lost" doc:"Packets that never came."`
+	Resent  uint64  `json:"resent" doc:"Packets that came at a second attempt."`
+	RTT     float64 `json:"rtt" doc:"Round trip in seconds."`
+	Latency float64 `json:"latency" doc:"Seconds that a lost packet may take to come again."`
 }
 
 // Track is one track of a stream.
@@ -77,6 +87,7 @@ type newStream struct {
 	Body *struct {
 		Name         string          `json:"name,omitempty" maxLength:"128"`
 		ResumeWindow *int            `json:"resume_window,omitempty" minimum:"0" maximum:"1800" doc:"Seconds that a publisher may be away; 30 when left out."`
+		Passphrase   string          `json:"srt_passphrase,omitempty" doc:"Encrypts SRT, to publish and to watch: 10 to 79 characters of A-Z a-z 0-9 _ -. Other protocols go without."`
 		Record       json.RawMessage `json:"record,omitempty" doc:"Not available in this version."`
 		Restream     json.RawMessage `json:"restream,omitempty" doc:"Not available in this version."`
 	}
@@ -113,7 +124,7 @@ func (a *API) createStream(ctx context.Context, in *newStream) (*streamOutput, e
 		if asked(b.Restream) {
 			return nil, notAvailable("restream", "Restreaming")
 		}
-		spec.Name = b.Name
+		spec.Name, spec.Passphrase = b.Name, b.Passphrase
 		if b.ResumeWindow != nil {
 			spec.ResumeWindow = time.Duration(*b.ResumeWindow) * time.Second
 		}
@@ -194,7 +205,7 @@ func (a *API) standing(at Endpoints, s streams.Stream) streamBody {
 	body := streamBody{
 		ID: s.ID, Name: s.Name, Status: "idle", Kind: "standing", ReadOnly: s.FromConfig,
 		ResumeWindow: int(s.ResumeWindow / time.Second),
-		Ingest:       at.Ingest(s.IngestKey), Playback: at.Playback(s.PlaybackID),
+		Ingest:       at.Ingest(s.IngestKey, s.Passphrase), Playback: at.Playback(s.PlaybackID, s.Passphrase),
 	}
 	if !s.Created.IsZero() {
 		body.Created = &s.Created
@@ -210,7 +221,7 @@ func (a *API) standing(at Endpoints, s streams.Stream) streamBody {
 func wearers(at Endpoints, live Live) streamBody {
 	return streamBody{
 		ID: live.ID, Name: live.Name, Status: live.Status, Kind: "wearer", Wearer: live.Wearer,
-		Ingest: at.Ingest(live.IngestKey), Playback: at.Playback(live.PlaybackID), Stats: filled(live.Stats),
+		Ingest: at.Ingest(live.IngestKey, live.Passphrase), Playback: at.Playback(live.PlaybackID, live.Passphrase), Stats: filled(live.Stats),
 	}
 }
 

@@ -46,6 +46,7 @@ type Stream struct {
 	Name         string
 	IngestKey    string // secret: whoever has it may publish
 	PlaybackID   string // whoever has it may watch
+	Passphrase   string // secret: what SRT is encrypted with, both ways; empty: plain
 	ResumeWindow time.Duration
 	Created      time.Time // zero for streams of the configuration file
 	FromConfig   bool      // read-only
@@ -63,6 +64,7 @@ type storedStream struct {
 	Name          string    `json:"name"`
 	IngestKey     string    `json:"ingest_key"` // readable: encoders need it again
 	PlaybackID    string    `json:"playback_id"`
+	Passphrase    string    `json:"srt_passphrase,omitempty"` // readable: SRT needs the text itself
 	ResumeSeconds int       `json:"resume_window"`
 	Created       time.Time `json:"created"`
 }
@@ -79,7 +81,7 @@ type Registry struct {
 }
 
 // Configured is a standing stream of the configuration file.
-type Configured struct{ Name, IngestKey, PlaybackID string }
+type Configured struct{ Name, IngestKey, PlaybackID, Passphrase string }
 
 // New reads the stored streams, lays the configured ones over them and opens
 // them all, so that keys are valid before a listener is. A stored stream that
@@ -101,7 +103,7 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 	r := &Registry{media: media, bucket: bucket, now: now, streams: map[string]Stream{}}
 	for _, c := range configured {
 		s := Stream{
-			ID: configID(c.Name), Name: c.Name, IngestKey: c.IngestKey, PlaybackID: c.PlaybackID,
+			ID: configID(c.Name), Name: c.Name, IngestKey: c.IngestKey, PlaybackID: c.PlaybackID, Passphrase: c.Passphrase,
 			ResumeWindow: DefaultResumeWindow, FromConfig: true,
 		}
 		if err := media.OpenStanding(s); err != nil {
@@ -112,6 +114,7 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 	for _, item := range items {
 		s := Stream{
 			ID: item.ID, Name: item.Value.Name, IngestKey: item.Value.IngestKey, PlaybackID: item.Value.PlaybackID,
+			Passphrase:   item.Value.Passphrase,
 			ResumeWindow: time.Duration(item.Value.ResumeSeconds) * time.Second, Created: item.Value.Created,
 		}
 		if err := media.OpenStanding(s); err != nil {
@@ -135,6 +138,16 @@ func configID(name string) string {
 type Spec struct {
 	Name         string        // a label, may be empty
 	ResumeWindow time.Duration // 0 to MaxResumeWindow
+	Passphrase   string        // see CheckPassphrase
+}
+
+// CheckPassphrase says what is wrong with a passphrase of SRT. It stands in URLs,
+// and encoders undo no escapes; the lengths are SRT's. Empty is right: plain.
+func CheckPassphrase(s string) error {
+	if s != "" && (len(s) < 10 || len(s) > 79 || !auth.ValidKey(s)) {
+		return errors.New("must be 10 to 79 characters of A-Z a-z 0-9 _ -")
+	}
+	return nil
 }
 
 // Create makes a stream with random keys, stores it and opens it. Errors:
@@ -146,6 +159,9 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	if spec.ResumeWindow < 0 || spec.ResumeWindow > MaxResumeWindow {
 		return Stream{}, fmt.Errorf("%w: resume_window must be 0 to %d seconds", ErrInvalid, MaxResumeWindow/time.Second)
 	}
+	if err := CheckPassphrase(spec.Passphrase); err != nil {
+		return Stream{}, fmt.Errorf("%w: srt_passphrase %w", ErrInvalid, err)
+	}
 	r.writes.Lock()
 	defer r.writes.Unlock()
 	if r.count() >= MaxStreams {
@@ -153,10 +169,10 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	}
 	s := Stream{
 		ID: auth.NewStreamID(), Name: spec.Name, IngestKey: auth.NewKey(), PlaybackID: auth.NewKey(),
-		ResumeWindow: spec.ResumeWindow, Created: r.now().UTC(),
+		Passphrase: spec.Passphrase, ResumeWindow: spec.ResumeWindow, Created: r.now().UTC(),
 	}
 	err := r.bucket.Create(ctx, s.ID, storedStream{
-		Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID,
+		Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase,
 		ResumeSeconds: int(s.ResumeWindow / time.Second), Created: s.Created,
 	})
 	if err != nil {

@@ -30,10 +30,12 @@ func TestReceiverModel(t *testing.T) {
 			order[i], order[j] = order[j], order[i]
 		}
 		for _, i := range append(order, order[:len(order)/2]...) {
-			r.push((start+uint32(i))&seqMask, time.Duration(i), []byte{byte(i)}, false)
+			r.push((start+uint32(i))&seqMask, time.Duration(i), 0, []byte{byte(i)}, false)
 		}
 		var missing int
-		r.missing(window, func(from, to uint32) { missing += distance(to, from) + 1 })
+		r.missing(window, 5, 50, 4, func(uint32, uint32) { t.Fatal("told already") })
+		r.missing(window, 5, 50, 60, func(from, to uint32) { missing += distance(to, from) + 1 })
+		r.missing(window, 5, 50, 60, func(uint32, uint32) { t.Fatal("told already") })
 		if missing != len(lost) || r.holes != len(lost) {
 			t.Fatalf("%d of %d are reported missing, %d counted", missing, len(lost), r.holes)
 		}
@@ -41,10 +43,10 @@ func TestReceiverModel(t *testing.T) {
 			if lost[i] {
 				continue
 			}
-			if r.ripe(time.Duration(i) - 1) {
+			if r.ripe(time.Duration(i)-1, time.Duration(i)-1) {
 				t.Fatalf("packet %d is early", i)
 			}
-			b, ok := r.pop(time.Duration(i))
+			b, ok := r.pop(time.Duration(i), time.Duration(i))
 			if !ok || b[0] != byte(i) {
 				t.Fatalf("packet %d: %v %v", i, b, ok)
 			}

@@ -87,8 +87,11 @@ type timing struct {
 	ackNumber uint32
 	acks      [64]time.Duration // when they were sent, by number
 	light     int               // packets since
-	nakAt     time.Duration
-	drift     drift
+	// patience is the time by which packets are given up: now, but never at more
+	// than twice its pace. After a stall of ours the packets that are missing may
+	// well wait in the socket.
+	patience time.Duration
+	drift    drift
 }
 
 func newConn(s *socket, to path, start time.Time, seq uint32) *Conn {
@@ -134,11 +137,11 @@ func (c *Conn) Read() ([]byte, error) {
 		c.mu.Lock()
 		c.in.release(c.reading)
 		c.reading = nil
-		now := c.since(time.Now())
+		now, patience := c.since(time.Now()), c.timing.patience
 		if c.over {
-			now = 1<<63 - 1
+			now, patience = 1<<63-1, 1<<63-1
 		}
-		if b, ok := c.in.pop(now); ok {
+		if b, ok := c.in.pop(now, patience); ok {
 			c.reading = b
 			c.mu.Unlock()
 			return b, nil
@@ -281,11 +284,9 @@ func (c *Conn) due(at time.Time) bool {
 		return true // nobody has agreed yet
 	}
 	c.acknowledge(now)
-	if c.in.holes > 0 && now-t.nakAt >= c.nakEvery() {
-		t.nakAt = now
-		c.report()
-	}
-	if c.in.ripe(now) {
+	c.report(now)
+	t.patience = min(now, t.patience+2*tick)
+	if c.in.ripe(now, t.patience) {
 		c.signal()
 	}
 	c.out.expire(now - max(c.sendDelay*5/4, dropMin) - 2*tick)
@@ -305,8 +306,11 @@ func (c *Conn) signal() {
 }
 
 // nakEvery is how long the peer has to send again what was reported (§4.8.2).
+// libsrt sends nothing again that it sent less than a round trip, less four times
+// its variance, before, and forgets that it was asked.
 func (c *Conn) nakEvery() time.Duration {
-	return max((c.timing.rtt+4*c.timing.vary)/2, nakMin)
+	rtt := c.timing.rtt
+	return max(rtt-4*c.timing.vary+tick/2, rtt/2, nakMin)
 }
 
 // acknowledge tells the peer what came: at once when that is news, again when it
@@ -329,10 +333,10 @@ func (c *Conn) acknowledge(now time.Duration) {
 	))
 }
 
-// report tells the peer what is missing (§3.2.5).
-func (c *Conn) report() {
+// report tells the peer what is missing still (§3.2.5).
+func (c *Conn) report(now time.Duration) {
 	var list []uint32
-	c.in.missing(nakRanges, func(from, to uint32) { list = appendRange(list, from, to) })
+	c.in.missing(nakRanges, tick/2, c.nakEvery(), now, func(from, to uint32) { list = appendRange(list, from, to) })
 	if len(list) > 0 {
 		c.control(typeNAK, 0, 0, words(list...))
 	}

@@ -58,7 +58,6 @@ func greeting(change func(*handshake)) []byte {
 	return h.append(appendControl(nil, typeHandshake, 0, 0, 0, 0), false)
 }
 
-// A42
 // Handshakes that are cut short, malformed, or from whoever did not show the
 // cookie: nothing is kept of them, and a right one is still taken.
 func TestMalformedHandshakes(t *testing.T) {
@@ -125,7 +124,7 @@ func TestMalformedHandshakes(t *testing.T) {
 	// Goodbye, from elsewhere: nobody's. From the peer: the end.
 	goodbye := append(appendControl(nil, typeShutdown, 0, 0, 0, c.id), 0, 0, 0, 0)
 	newRaw(t, l).ask(50*time.Millisecond, goodbye)
-	if c.over {
+	if over(c) {
 		t.Error("a stranger ended the connection")
 	}
 	p.ask(50*time.Millisecond, goodbye)
@@ -133,6 +132,13 @@ func TestMalformedHandshakes(t *testing.T) {
 		t.Error(err)
 	}
 	_ = r.Close()
+}
+
+// over reports whether the peer said goodbye.
+func over(c *Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
 }
 
 // More requests than may wait are told so, and forgotten ones make room.

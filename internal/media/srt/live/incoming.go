@@ -51,16 +51,15 @@ func (c *Conn) data(h header, payload []byte, now time.Duration) {
 			return
 		}
 	}
-	from, lost := c.in.push(h.seq, c.timing.time(h.stamp)+c.recvDelay, payload, h.flags&flagResent != 0)
+	from, lost := c.in.push(h.seq, c.timing.time(h.stamp)+c.recvDelay, now, payload, h.flags&flagResent != 0)
 	if lost > 0 {
 		c.control(typeNAK, 0, 0, words(appendRange(nil, from, (from+uint32(lost)-1)&seqMask)...))
-		c.timing.nakAt = now
 	}
 	if c.timing.light++; c.timing.light >= 64 { // a short one between the full ones (§3.2.4)
 		c.timing.light = 0
 		c.control(typeACK, 0, 0, words(c.in.have))
 	}
-	if c.in.ripe(now) {
+	if c.in.ripe(now, c.timing.patience) {
 		c.signal()
 	}
 }
