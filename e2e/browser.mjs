@@ -94,6 +94,32 @@ const commands = {
     };
   }, seconds),
 
+  // first opens a page, unmutes it and returns after how many milliseconds the
+  // first picture is shown and the first sound is heard.
+  async first(name, url) {
+    const begun = Date.now();
+    await commands.open(name, url);
+    return pages.get(name).evaluate(async (begun) => {
+      const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+      const v = document.querySelector('video');
+      const audio = new AudioContext();
+      const analyser = audio.createAnalyser();
+      let picture = 0, stream = null;
+      const samples = new Float32Array(analyser.fftSize);
+      for (const end = Date.now() + 20000; Date.now() < end; await wait(10)) {
+        v.muted = false;
+        if (!picture && v.currentTime > 0 && v.getVideoPlaybackQuality().totalVideoFrames > 0) picture = Date.now() - begun;
+        if (!stream && v.readyState >= 2) {
+          stream = v.srcObject ?? v.captureStream();
+          if (stream.getAudioTracks().length) audio.createMediaStreamSource(stream).connect(analyser); else stream = null;
+        }
+        analyser.getFloatTimeDomainData(samples);
+        if (samples.some((x) => Math.abs(x) > 0.02)) return { picture, sound: Date.now() - begun };
+      }
+      return { picture, sound: 0 };
+    }, begun);
+  },
+
   // meet measures for some seconds when flashes are shown and when beeps are
   // heard, in milliseconds on one clock.
   meet: (name, seconds) => pages.get(name).evaluate(async (seconds) => {

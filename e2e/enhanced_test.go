@@ -83,10 +83,15 @@ func (e *enhanced) readTS(t *testing.T, file string) {
 	}
 	for _, track := range r.Tracks() {
 		if len(e.units) == 0 { // the pictures come first
-			r.OnDataH265(track, func(pts, dts int64, au [][]byte) error {
+			take := func(pts, dts int64, au [][]byte) error {
 				e.add(enhancedUnit{dts: at(dts), pts: at(pts), au: au})
 				return nil
-			})
+			}
+			if _, ok := e.video.(*rtmpcodecs.H264); ok {
+				r.OnDataH264(track, take)
+			} else {
+				r.OnDataH265(track, take)
+			}
 			continue
 		}
 		r.OnDataOpus(track, func(pts int64, packets [][]byte) error {
@@ -163,10 +168,15 @@ func (e *enhanced) publish(t *testing.T, target string) {
 				switch pts := base + u.pts; {
 				case u.sound:
 					err = w.WriteOpus(sound, pts, u.au[0])
-				case isAV1(e.video):
-					err = w.WriteAV1(video, pts, u.au)
 				default:
-					err = w.WriteH265(video, pts, base+u.dts, u.au)
+					switch e.video.(type) {
+					case *rtmpcodecs.AV1:
+						err = w.WriteAV1(video, pts, u.au)
+					case *rtmpcodecs.H265:
+						err = w.WriteH265(video, pts, base+u.dts, u.au)
+					default:
+						err = w.WriteH264(video, pts, base+u.dts, u.au)
+					}
 				}
 				if err != nil {
 					if ctx.Err() == nil {
@@ -179,8 +189,6 @@ func (e *enhanced) publish(t *testing.T, target string) {
 	}()
 	t.Cleanup(func() { cancel(); c.Close(); <-done })
 }
-
-func isAV1(c rtmpcodecs.Codec) bool { _, ok := c.(*rtmpcodecs.AV1); return ok }
 
 // countRTMP plays an RTMP URL with the other library for some seconds.
 func countRTMP(t *testing.T, target string, seconds int) (name string, pictures int64) {
