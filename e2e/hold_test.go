@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -151,7 +152,7 @@ func TestPublisherAway(t *testing.T) {
 			t.Errorf("the %s reader was closed: %s", output, r.tail(5))
 		default:
 		}
-		if n := r.count(`(?i)error|corrupt|conceal|non-existing|missing picture|invalid|reference|non.monoton`); n > 0 {
+		if n := r.count(complaint); n > 0 {
 			t.Errorf("the %s reader complains:\n%s", output, complaints(r))
 		}
 	}
@@ -168,6 +169,58 @@ func TestPublisherAway(t *testing.T) {
 		t.Errorf("the playlist, asked %d times: %q", playlist.asked, playlist.faults)
 	}
 }
+
+// A publisher that stops sending, its connection open, is only called silent for
+// 5 s; then its last picture is held. What it sends afterwards is live again from
+// its next key frame on, in the same sessions and near the present.
+func TestPublisherStalls(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "")
+	s := c.newStream()
+	publisher := publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	b := startBrowser(t)
+	b.do(nil, "open", "page", s.Play["page"]+"?protocol=webrtc")
+	b.waitPlayer("page", "glimpse.state === 'live'")
+	b.do(nil, "click", "page", "text=/sound on/i")
+	reader := start(t, "ffmpeg reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
+		"-err_detect", "explode", "-i", s.Play["rtmp"], "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-progress", "pipe:1", "-")
+	reader.waitLine(`^frame=[1-9]`, 0)
+	signal := func(sig syscall.Signal) {
+		t.Helper()
+		if err := publisher.cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	eventually(t, "the status says that it sends nothing", func() bool {
+		var now struct {
+			Status string
+			Stats  struct{ Notice string }
+		}
+		c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
+		return now.Status == "live" && strings.Contains(now.Stats.Notice, "sends nothing")
+	})
+	c.wantStatus(s.ID, "interrupted")
+	b.waitPlayer("page", "glimpse.state === 'reconnecting'")
+	signal(syscall.SIGCONT)
+	c.wantStatus(s.ID, "live")
+	b.waitPlayer("page", "glimpse.state === 'live' && glimpse.latencyMs > 0 && glimpse.latencyMs < 1500")
+	b.wantPlaying("page")
+	before := reader.lastFrame()
+	eventually(t, "the reader gets live pictures again", func() bool { return reader.lastFrame() > before+180 })
+	if n := reader.count(complaint); n > 0 {
+		t.Errorf("the reader complains:\n%s", complaints(reader))
+	}
+	var begun int
+	b.do(&begun, "eval", "page", "performance.getEntriesByType('resource').filter((r) => r.name.endsWith('/whep')).length")
+	if begun != 1 {
+		t.Errorf("the page began %d times", begun)
+	}
+}
+
+// complaint is what ffmpeg says of a stream that is not whole.
+const complaint = `(?i)error|corrupt|conceal|non-existing|missing picture|invalid|reference|non.monoton`
 
 // complaints are the lines of a reader that are no progress.
 func complaints(p *process) string {

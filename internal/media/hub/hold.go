@@ -17,6 +17,10 @@ const (
 	// oldPicture: a key frame older than this when its publisher was lost is not
 	// what viewers saw last, and the status says so.
 	oldPicture = 15 * time.Second
+	// staleAfter: what a publisher that was silent sends from longer ago was
+	// filled by the hold; waiting for what is fresh ends after stalePatience.
+	staleAfter    = 500 * time.Millisecond
+	stalePatience = 5 * time.Second
 )
 
 // hold stands in for a publisher that is away: its newest key frame is shown
@@ -32,6 +36,7 @@ type hold struct {
 	skips int           // pictures since the newest
 	keyed time.Duration // DTS of the newest
 	age   time.Duration // of the picture when the publisher was lost
+	lead  time.Duration // how far the timeline was ahead of the clock then
 
 	audio  *frame.Track // nil when there is no sound, or no silence for it
 	silent []byte
@@ -99,19 +104,22 @@ func (h *hold) silence(line *timeline) *frame.Frame {
 }
 
 // fill shows the last picture up to a time of the run, and returns when the next
-// frame is due.
+// frame is due. A publisher that was faster than time left a timeline that ends in
+// the future: it goes on at once, at its pace.
 func (s *Stream) fill(elapsed time.Duration) (next time.Duration) {
 	if s.hold == nil {
 		s.hold = newHold(s.run, &s.line, s.meter.bitrate, s.intra, s.lastSound)
+		s.hold.lead = max(0, s.hold.next-elapsed-stillStep)
 	}
 	h := s.hold
+	until := elapsed + h.lead
 	for {
 		video, audio := h.next, h.next
 		if h.audio != nil {
 			audio = s.line.silenceAt(h.audio)
 		}
-		if next = min(video, audio); next > elapsed {
-			return next
+		if next = min(video, audio); next > until {
+			return next - h.lead
 		}
 		if video <= audio {
 			f := h.picture()
@@ -121,6 +129,21 @@ func (s *Stream) fill(elapsed time.Duration) (next time.Duration) {
 			s.insert(h.silence(&s.line), elapsed)
 		}
 	}
+}
+
+// stale says whether a key frame that could end the hold is of the past: after a
+// silence the backlog of the same connection comes first, all at once. Viewers
+// have been shown the last picture for that time, and would be late by as much
+// for ever.
+func (s *Stream) stale(p *Publisher, u unit) bool {
+	elapsed := u.at.Sub(s.run.start)
+	if s.silenced != p || elapsed-(u.dts+s.line.offset) <= staleAfter {
+		return false
+	}
+	if s.staleSince.IsZero() {
+		s.staleSince = u.at
+	}
+	return u.at.Sub(s.staleSince) < stalePatience
 }
 
 // fillSilence adds what sound is missing up to a time on the timeline.

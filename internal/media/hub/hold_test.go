@@ -358,3 +358,72 @@ func TestHoldOfOldPicture(t *testing.T) {
 		s.close()
 	})
 }
+
+// The backlog of a publisher that was silent for more than 5 s is of the past:
+// the hold ends at the first key frame of now, and nobody is late afterwards. A
+// source whose clock stood still meanwhile is not waited for much longer.
+func TestBacklogAfterHold(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		backlog time.Duration // that comes at once
+		late    time.Duration // until the stream is live again
+	}{{"all", 8 * time.Second, 0}, {"none, its clock stood still", 0, stalePatience}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				p := s.connect()
+				s.play(p, 0, time.Second, 0)
+				s.wait(8 * time.Second)
+				send := func(at time.Duration) {
+					key := at%time.Second == 0
+					if err := p.Video(at, at, key, map[bool][]byte{true: realKey, false: realSlice}[key]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				at := time.Second
+				for ; at < time.Second+test.backlog; at += 40 * time.Millisecond {
+					send(at)
+				}
+				back := time.Now()
+				for ; s.stream.State() != StateLive && time.Since(back) < 20*time.Second; at += 40 * time.Millisecond {
+					send(at)
+					s.wait(40 * time.Millisecond)
+				}
+				if late := time.Since(back) - test.late; late < 0 || late > 100*time.Millisecond {
+					t.Errorf("live %v after the return", time.Since(back))
+				}
+				for range 50 {
+					send(at)
+					at += 40 * time.Millisecond
+					s.wait(40 * time.Millisecond)
+				}
+				s.check(stillStep + 40*time.Millisecond)
+				if behind := time.Since(s.got[len(s.got)-1].Wall); behind.Abs() > staleAfter {
+					t.Errorf("the newest frame is %v old", behind)
+				}
+				s.close()
+				p.Close()
+			})
+		})
+	}
+}
+
+// After a publisher that was faster than time the hold begins at once.
+func TestHoldOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		p := s.connect()
+		for at := time.Duration(0); at < 20*time.Second; at += 40 * time.Millisecond {
+			if err := p.Video(at, at, at == 0, map[bool][]byte{true: realKey, false: realSlice}[at == 0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.read()
+		p.Close()
+		s.wait(2 * time.Second)
+		if held, _ := s.check(stillStep + 40*time.Millisecond); held < 9 || held > 13 {
+			t.Errorf("%d pictures of a hold in 2 s", held)
+		}
+		s.close()
+	})
+}

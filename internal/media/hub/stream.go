@@ -49,6 +49,9 @@ type current struct {
 	intra     *frame.Frame // the newest picture that a hold can promote to a key frame
 	lastSound []byte       // the newest sound frame's payload
 	starving  bool         // no key frame came for long, and that was an event
+
+	silenced   *Publisher // fell silent and was the last source
+	staleSince time.Time  // when its backlog began
 }
 
 func newStream(h *Hub, spec Spec) *Stream {
@@ -197,8 +200,8 @@ func (s *Stream) write(p *Publisher, u unit) error {
 	}
 	discontinuity := false
 	if s.source != p {
-		if !u.key {
-			return nil // was lost as silent and came back: waits for a key frame
+		if !u.key || s.state == StateInterrupted && s.stale(p, u) {
+			return nil // was lost as silent and came back: waits for a key frame of now
 		}
 		if err := s.activate(p, u.at); err != nil {
 			return err
@@ -239,6 +242,7 @@ func (s *Stream) activate(p *Publisher, now time.Time) error {
 		}
 	}
 	s.source, p.active = p, true
+	s.silenced, s.staleSince = nil, time.Time{}
 	s.meter.publisher()
 	switch s.state {
 	case StateIdle:

@@ -43,6 +43,7 @@ func (s *Stream) expire(now time.Time) time.Duration {
 		return true
 	}
 	if s.source != nil && due(s.lastByte.Add(cfg.SilentAfter)) {
+		s.silenced = s.source
 		s.interrupt("no media for "+cfg.SilentAfter.String(), now)
 	}
 	if s.source != nil {
