@@ -275,7 +275,7 @@ func (w *written) write(t *testing.T, quit <-chan struct{}) {
 		select {
 		case <-quit:
 			return
-		default:
+		case <-time.After(10 * time.Millisecond):
 		}
 		var made stream
 		if code := w.call("POST", "/api/v1/streams", w.c.token, `{}`, &made); code == http.StatusCreated {
@@ -450,7 +450,7 @@ func settled(t *testing.T, c, target *cloud, wearers []*played) {
 	var last string
 	defer func() {
 		if t.Failed() {
-			t.Logf("want managed %v, direct %v; last seen %s", managed, direct, last)
+			t.Logf("want managed %v, direct %v; last seen %s; the other server said:\n%s", managed, direct, last, target.tail(500))
 		}
 	}()
 	eventually(t, "pictures come where they are wanted", func() bool {
