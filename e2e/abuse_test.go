@@ -107,45 +107,42 @@ func TestGlassesKilled(t *testing.T) {
 // it at once, and a start that is left alone ends before the SDK gives up.
 func TestGlassesNeverPublish(t *testing.T) {
 	t.Parallel()
-	for _, style := range []string{"sdk2", "mini"} {
-		t.Run(style, func(t *testing.T) {
-			t.Parallel()
-			const user, pkg = "wearer@example.com", "com.example.pending"
-			port := freePort(t)
-			c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
-			g := c.rawGlasses(t, user, false)
-			a := startApp(t, style, pkg, port)
-			c.startSession(a, user)
+	together(t, styles, func(t *testing.T, style string) {
+		const user, pkg = "wearer@example.com", "com.example.pending"
+		port := freePort(t)
+		c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+		g := c.rawGlasses(t, user, false)
+		a := startApp(t, style, pkg, port)
+		c.startSession(a, user)
 
-			pending := a.send("managed", map[string]any{})
-			a.status("initializing")
-			stop := a.send("stopManaged")
-			var stopped, failed event
-			for range 2 {
-				switch e := a.wait("both results", func(e event) bool { return e.Event == "result" }); e.ID {
-				case pending:
-					failed = e
-				case stop:
-					stopped = e
-				}
+		pending := a.send("managed", map[string]any{})
+		a.status("initializing")
+		stop := a.send("stopManaged")
+		var stopped, failed event
+		for range 2 {
+			switch e := a.wait("both results", func(e event) bool { return e.Event == "result" }); e.ID {
+			case pending:
+				failed = e
+			case stop:
+				stopped = e
 			}
-			if failed.Error == "" || stopped.Error != "" {
-				t.Errorf("start %+v, stop %+v", failed, stopped)
-			}
-			eventually(t, "the glasses are told to stop", func() bool { return g.count("stop_stream") == 1 })
+		}
+		if failed.Error == "" || stopped.Error != "" {
+			t.Errorf("start %+v, stop %+v", failed, stopped)
+		}
+		eventually(t, "the glasses are told to stop", func() bool { return g.count("stop_stream") == 1 })
 
-			began := time.Now()
-			e := a.result(a.send("managed", map[string]any{}))
-			if took := time.Since(began); !strings.Contains(e.Error, "timeout") || strings.Contains(e.Error, "Managed stream request timeout") ||
-				took < 23*time.Second || took > 29*time.Second {
-				t.Errorf("after %v: %q", took, e.Error)
-			}
-			var found struct{ HasActiveStream bool }
-			a.do(&found, "check")
-			if found.HasActiveStream {
-				t.Error("something outlives the start that failed")
-			}
-			eventually(t, "the glasses are told to stop again", func() bool { return g.count("stop_stream") == 2 })
-		})
-	}
+		began := time.Now()
+		e := a.result(a.send("managed", map[string]any{}))
+		if took := time.Since(began); !strings.Contains(e.Error, "timeout") || strings.Contains(e.Error, "Managed stream request timeout") ||
+			took < 23*time.Second || took > 29*time.Second {
+			t.Errorf("after %v: %q", took, e.Error)
+		}
+		var found struct{ HasActiveStream bool }
+		a.do(&found, "check")
+		if found.HasActiveStream {
+			t.Error("something outlives the start that failed")
+		}
+		eventually(t, "the glasses are told to stop again", func() bool { return g.count("stop_stream") == 2 })
+	})
 }

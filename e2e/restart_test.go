@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,22 +68,20 @@ func (c *cloud) restartLate(t *testing.T, signal syscall.Signal) {
 // B44 F13 F14 (the parts about apps)
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	for name, signals := range map[string][2]syscall.Signal{
+	signals := map[string][2]syscall.Signal{
 		"SIGTERM then SIGKILL": {syscall.SIGTERM, syscall.SIGKILL}, "SIGKILL then SIGTERM": {syscall.SIGKILL, syscall.SIGTERM},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			const user = "wearer@example.com"
-			f := newFour(t, "", "CAMERA")
-			c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")
-			w := c.startGlasses(t, user)
-			f.run(t, c, "", always(user))
-			links := f.share(t)
-			wantMoving(t, links.HLS)
-			restartSoon(t, c, f, w, links, signals[0])
-			restartLate(t, c, f, w, links, signals[1])
-		})
 	}
+	together(t, slices.Sorted(maps.Keys(signals)), func(t *testing.T, name string) {
+		const user = "wearer@example.com"
+		f := newFour(t, "", "CAMERA")
+		c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")
+		w := c.startGlasses(t, user)
+		f.run(t, c, "", always(user))
+		links := f.share(t)
+		wantMoving(t, links.HLS)
+		restartSoon(t, c, f, w, links, signals[name][0])
+		restartLate(t, c, f, w, links, signals[name][1])
+	})
 }
 
 // restartSoon: nothing ends. Every app style keeps its session without an onStop,

@@ -206,3 +206,13 @@ func (h *happenings) await(n int, like happened) {
 // outage is how long the cloud is away when every SDK must have given up:
 // their last attempts are 7 s after the loss.
 const outage = 12 * time.Second
+
+// together runs a test under several names side by side, which mostly waits: all
+// of them in the one place that -parallel gave to t.
+func together(t *testing.T, names []string, test func(t *testing.T, name string)) {
+	var wg sync.WaitGroup
+	for _, name := range names {
+		wg.Go(func() { t.Run(name, func(t *testing.T) { test(t, name) }) })
+	}
+	wg.Wait()
+}
