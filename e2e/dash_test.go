@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -68,7 +69,7 @@ func TestDashPlayer(t *testing.T) {
 	publish(t, s.Ingest["rtmp"])
 	mpd := s.Play["dash"]
 	eventually(t, "the stream has some past: four segments of each track", func() bool {
-		code, _, body := get(t, mpd)
+		code, _, body := get(t, strings.Replace(mpd, "index.mpd", "public.mpd", 1)) // not a viewer
 		return code == http.StatusOK && bytes.Count(body, []byte("<S ")) >= 8
 	})
 	b := startBrowser(t)
