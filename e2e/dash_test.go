@@ -79,6 +79,11 @@ func TestDashPlayer(t *testing.T) {
 		return b.try(&ok, "eval", "dash", "seen.first > 0") == "" && ok
 	})
 	b.wantSmooth("dash", "seen.stalls")
+	// A busy machine starts late, and dash.js makes good 40 ms a second.
+	eventually(t, "dash.js comes near the live edge", func() bool {
+		var ok bool
+		return b.try(&ok, "eval", "dash", "seen.latency() < 3.9") == "" && ok
+	})
 	var seen struct {
 		Errors  []string
 		First   float64
