@@ -41,6 +41,17 @@ func TagType(k frame.Kind) byte {
 	return TagAudio
 }
 
+// FourCC is the code by which a codec's tags name it in the extended headers of
+// Enhanced RTMP; empty when they have the headers that every reader knows.
+func FourCC(c Codec) string {
+	b := c.FLVConfig()
+	extended := len(b) >= 5 && (c.Kind() == frame.Video && b[0]&0x80 != 0 || c.Kind() == frame.Audio && b[0]>>4 == 9)
+	if !extended {
+		return ""
+	}
+	return string(b[1:5])
+}
+
 // Millis rounds a time to FLV's clock. Times are rounded, not offsets between
 // them, so that errors do not add up.
 func Millis(d time.Duration) int64 {

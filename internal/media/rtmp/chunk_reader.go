@@ -10,16 +10,17 @@ import (
 
 // The message types that the package looks at (RTMP 1.0 §5.4, §7.1).
 const (
-	typeSetChunkSize = 1
-	typeAbort        = 2
-	typeAck          = 3
-	typeUserControl  = 4
-	typeWindowAck    = 5
-	typeAudio        = 8
-	typeVideo        = 9
-	typeCommandAMF3  = 17
-	typeData         = 18
-	typeCommand      = 20
+	typeSetChunkSize  = 1
+	typeAbort         = 2
+	typeAck           = 3
+	typeUserControl   = 4
+	typeWindowAck     = 5
+	typePeerBandwidth = 6
+	typeAudio         = 8
+	typeVideo         = 9
+	typeCommandAMF3   = 17
+	typeData          = 18
+	typeCommand       = 20
 )
 
 // limits bound what a peer may make us hold (FAULTS part 1).

@@ -178,6 +178,7 @@ func FuzzChunks(f *testing.F) {
 		setChunkSize(0x7fffffff) + chunk0(6, 0, 300, typeVideo, long),
 		chunk0(6, extended, 130, typeVideo, be32(0x01020304)+long) + "\xc6" + be32(0x01020304) + "yz",
 		"\x01\x05\x01" + chunk0(0, 2, 1, typeAudio, "b")[1:] + "\xc1\x05\x01b",
+		connectBytes() + createBytes() + playBytes("x"),
 		chunk0(3, 0, 25, typeCommand, "\x02\x00\x07connect\x00\x3f\xf0\x00\x00\x00\x00\x00\x00\x03\x00\x00\x09"),
 	} {
 		f.Add([]byte(s))
@@ -197,17 +198,11 @@ func FuzzChunks(f *testing.F) {
 				t.Fatalf("%d bytes held", r.held)
 			}
 		}
-		// The library behind the guard: whatever passes must not hurt it.
-		guard := &feed{chunks: newChunkReader(bytes.NewReader(in), strangerLimits(), nil)}
-		bc := bytecounter.NewReadWriter(struct {
-			io.Reader
-			io.Writer
-		}{guard, io.Discard})
-		lib := gomessage.NewReadWriter(bc, bc, false)
-		for {
-			if _, err := lib.Read(); err != nil {
-				return
-			}
+		// The commands of a stranger, and the answers to them.
+		near := bufferConn{Buffer: &bytes.Buffer{}}
+		c := &conn{srv: &Server{times: defaultTimes()}, nc: near, chunks: newChunkReader(bytes.NewReader(in), strangerLimits(), nil)}
+		if w, err := c.negotiate(); err == nil && w.url == nil {
+			t.Fatal("a wish without an address")
 		}
 	})
 }

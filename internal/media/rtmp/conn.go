@@ -13,10 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bluenviron/gortmplib"
-	"github.com/bluenviron/gortmplib/pkg/amf0"
-	gomessage "github.com/bluenviron/gortmplib/pkg/message"
-
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/serve"
 )
@@ -29,7 +25,7 @@ type conn struct {
 	place  *serve.Place
 	log    *slog.Logger
 	chunks *chunkReader
-	lib    *gortmplib.ServerConn
+	wish   wish
 }
 
 func newConn(s *Server, nc net.Conn, place *serve.Place) *conn {
@@ -47,50 +43,27 @@ func (c *conn) run(ctx context.Context) error {
 	if err := c.nc.SetDeadline(accepted.Add(c.srv.times.handshake)); err != nil {
 		return err
 	}
-	f := &feed{conn: c.nc, chunks: c.chunks, shake: handshakeSize, until: accepted.Add(c.srv.times.action)}
-	c.lib = &gortmplib.ServerConn{RW: f}
-	if err := c.lib.Initialize(); err != nil {
+	if err := c.shake(); err != nil {
 		return err
 	}
-	if err := c.lib.AcceptConn(); err != nil {
+	if err := c.nc.SetReadDeadline(accepted.Add(c.srv.times.action)); err != nil {
 		return err
 	}
-	name, ok := streamName(c.lib.URL, c.srv.cfg.App)
+	var err error
+	if c.wish, err = c.negotiate(); err != nil {
+		return err
+	}
+	name, ok := streamName(c.wish.url, c.srv.cfg.App)
 	switch {
-	case c.lib.Publish && !ok:
+	case c.wish.publish && !ok:
 		return c.refuse(codeDenied, c.badAddress())
-	case c.lib.Publish:
+	case c.wish.publish:
 		info := hub.PublisherInfo{Protocol: c.srv.protocol(), Remote: c.nc.RemoteAddr().String()}
 		return c.srv.Publish(c.srv.hub, name, info, c.log, &ingest{c})
 	case !ok:
 		return c.refuse(codeNotFound, c.badAddress())
 	}
 	return c.srv.Play(ctx, c.srv.hub, name, c.srv.times.start, c.log, &play{c})
-}
-
-// accept tells the peer that it may publish or play.
-func (c *conn) accept() error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.times.write)); err != nil {
-		return err
-	}
-	if err := c.lib.AcceptAction(); err != nil {
-		return err
-	}
-	c.place.Served()
-	return nil
-}
-
-// status tells the peer something; level is "error" or "status".
-func (c *conn) status(level, code, description string) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.times.write)); err != nil {
-		return err
-	}
-	return c.lib.Write(&gomessage.CommandAMF0{
-		ChunkStreamID: 5, MessageStreamID: 1 << 24, Name: "onStatus",
-		Arguments: []any{nil, amf0.Object{
-			{Key: "level", Value: level}, {Key: "code", Value: code}, {Key: "description", Value: description},
-		}},
-	})
 }
 
 // refuse tells the peer why it is let go and sees to it that it can read it: a

@@ -91,12 +91,3 @@ func (c *conn) pong(body []byte) error {
 	}
 	return c.control(typeUserControl, append([]byte{0, 7}, body[2:6]...))
 }
-
-// control sends a message about the connection itself, on chunk stream 2.
-func (c *conn) control(kind byte, body []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.times.write)); err != nil {
-		return err
-	}
-	_, err := c.nc.Write(append([]byte{2, 0, 0, 0, 0, 0, byte(len(body)), kind, 0, 0, 0, 0}, body...))
-	return err
-}

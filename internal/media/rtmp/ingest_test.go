@@ -290,7 +290,7 @@ func TestAcknowledgements(t *testing.T) {
 	}
 	defer conn.Close()
 	c := &Client{conn: conn, key: where.key, chunks: newChunkReader(conn, strangerLimits(), nil)}
-	stream, err := c.open(where)
+	stream, err := c.open(where, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package rtmp
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"time"
 
@@ -32,6 +33,8 @@ type mediaWriter struct {
 	timeout time.Duration // of a write of about flushBytes
 	joined  *bufio.Writer // for connections without writev: TLS makes a record of each slice; else nil
 
+	takes func(code string) bool // codecs of Enhanced RTMP that the peer decodes; nil: all
+
 	started      bool
 	base         time.Duration // DTS of the first frame
 	video, audio *frame.Track  // whose sequence headers were sent
@@ -50,10 +53,15 @@ func newMediaWriter(conn net.Conn, stream uint32, timeout time.Duration) *mediaW
 	return w
 }
 
-// Carries returns a *serve.CarryError for what FLV has no place for.
+// Carries returns a *serve.CarryError for what FLV has no place for, and for what
+// the peer did not say that it decodes.
 func (w *mediaWriter) Carries(t *frame.Track) error {
-	if _, ok := t.Codec.(flv.Codec); !ok {
+	c, ok := t.Codec.(flv.Codec)
+	if !ok {
 		return &serve.CarryError{Codec: t.Codec.Name(), By: "RTMP"}
+	}
+	if code := flv.FourCC(c); code != "" && w.takes != nil && !w.takes(code) {
+		return &serve.CarryError{Codec: t.Codec.Name(), By: fmt.Sprintf("this RTMP player (%q is not in its fourCcList)", code)}
 	}
 	return nil
 }

@@ -62,7 +62,9 @@ func (c *play) Hear() {
 
 // Writer writes chunks to the connection.
 func (c *play) Writer(context.Context) serve.Writer {
-	return newMediaWriter(c.nc, 1, c.srv.times.write)
+	w := newMediaWriter(c.nc, theStream, c.srv.times.write)
+	w.takes = func(code string) bool { return c.wish.takes[code] || c.wish.takes["*"] }
+	return w
 }
 
 // End tells a player that the stream is over (RTMP 1.0 §7.1.7: stream EOF). It

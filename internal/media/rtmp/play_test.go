@@ -20,6 +20,13 @@ import (
 
 // join connects a player; its messages are read with chunks.next.
 func (r *rig) join(name string) (*Client, error) {
+	c, _, err := r.joinWith(name)
+	return c, err
+}
+
+// joinWith connects a player that says more of itself, and returns what connect
+// was answered.
+func (r *rig) joinWith(name string, about ...amf0.ObjectEntry) (c *Client, answer amf0.Data, err error) {
 	r.T.Helper()
 	conn, err := net.Dial("tcp", r.server.Addr().String())
 	if err != nil {
@@ -27,18 +34,18 @@ func (r *rig) join(name string) (*Client, error) {
 	}
 	r.T.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
-	c := &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits(), nil)}
+	c = &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits(), nil)}
 	if _, _, err := handshake.DoClient(struct {
 		io.Reader
 		io.Writer
 	}{c.chunks.br, conn}, false, false); err != nil {
 		r.T.Fatal(err)
 	}
-	connect := amf0.Object{{Key: "app", Value: "live"}, {Key: "tcUrl", Value: "rtmp://host/live"}}
+	connect := append(amf0.Object{{Key: "app", Value: "live"}, {Key: "tcUrl", Value: "rtmp://host/live"}}, about...)
 	if err := c.command(3, 0, "connect", 1, connect); err != nil {
 		r.T.Fatal(err)
 	}
-	if _, err := c.answer(1); err != nil {
+	if answer, err = c.answer(1); err != nil {
 		r.T.Fatal(err)
 	}
 	if err := c.command(3, 0, "createStream", 4, nil); err != nil {
@@ -51,7 +58,7 @@ func (r *rig) join(name string) (*Client, error) {
 		r.T.Fatal(err)
 	}
 	_, err = c.answer(5)
-	return c, err
+	return c, answer, err
 }
 
 // media returns the next n audio and video messages.

@@ -80,7 +80,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	c := &Client{conn: conn, key: target.key, chunks: newChunkReader(conn, strangerLimits(), nil), done: make(chan struct{})}
-	stream, err := c.open(target)
+	stream, err := c.open(target, o.Tracks)
 	if err == nil {
 		c.w = newMediaWriter(conn, stream, writeTime)
 		if err = c.w.Announce(o.Tracks); err == nil {

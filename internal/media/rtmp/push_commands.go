@@ -9,14 +9,18 @@ import (
 
 	"github.com/bluenviron/gortmplib/pkg/amf0"
 	"github.com/bluenviron/gortmplib/pkg/handshake"
+
+	"glimpse/internal/media/flv"
+	"glimpse/internal/media/frame"
 )
 
 // errSilent says that a server left without a word.
 var errSilent = errors.New("rtmp: the server closed the connection")
 
 // open shakes hands and asks to publish (RTMP 1.0 §7.2). It returns the message
-// stream id that the server gave.
-func (c *Client) open(t target) (stream uint32, err error) {
+// stream id that the server gave. Tracks whose codecs have four characters are
+// named in connect.
+func (c *Client) open(t target, tracks []*frame.Track) (stream uint32, err error) {
 	if _, _, err := handshake.DoClient(struct {
 		io.Reader
 		io.Writer
@@ -26,11 +30,20 @@ func (c *Client) open(t target) (stream uint32, err error) {
 	if err := c.send(2, typeSetChunkSize, 0, binary.BigEndian.AppendUint32(nil, outChunkSize)); err != nil {
 		return 0, err
 	}
-	err = c.command(3, 0, "connect", 1, amf0.Object{
+	about := amf0.Object{
 		{Key: "app", Value: t.app}, {Key: "type", Value: "nonprivate"},
 		{Key: "flashVer", Value: "FMLE/3.0 (compatible; Glimpse)"}, {Key: "tcUrl", Value: t.tcURL},
-	})
-	if err != nil {
+	}
+	var codes amf0.StrictArray
+	for _, track := range tracks {
+		if f, ok := track.Codec.(flv.Codec); ok && flv.FourCC(f) != "" {
+			codes = append(codes, flv.FourCC(f))
+		}
+	}
+	if codes != nil { // servers of old need not see it
+		about = append(about, amf0.ObjectEntry{Key: "fourCcList", Value: codes})
+	}
+	if err := c.command(3, 0, "connect", 1, about); err != nil {
 		return 0, err
 	}
 	if _, err := c.answer(1); err != nil {
@@ -76,16 +89,13 @@ func (c *Client) command(chunkStream byte, stream uint32, name string, id float6
 
 // send writes a message of one chunk.
 func (c *Client) send(chunkStream, kind byte, stream uint32, body []byte) error {
-	n := len(body)
-	if n > outChunkSize {
+	if len(body) > outChunkSize {
 		return ErrAddress // the only long thing is a key
 	}
-	b := append(make([]byte, 0, 12+n), chunkStream, 0, 0, 0, byte(n>>16), byte(n>>8), byte(n), kind)
-	b = binary.LittleEndian.AppendUint32(b, stream)
 	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return err
 	}
-	_, err := c.conn.Write(append(b, body...))
+	_, err := c.conn.Write(oneChunk(chunkStream, kind, stream, body))
 	return err
 }
 
@@ -183,13 +193,7 @@ func (c *Client) clean(s string) string {
 
 // property is a string in an AMF object, or "".
 func property(v any, key string) string {
-	var o amf0.Object
-	switch v := v.(type) {
-	case amf0.Object:
-		o = v
-	case amf0.ECMAArray:
-		o = amf0.Object(v)
-	}
+	o, _ := object(v)
 	s, _ := o.GetString(key)
 	return s
 }
