@@ -9,6 +9,7 @@ const browser = await chromium.launch({
   headless: true,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+    '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
     ...(process.env.TRUSTED_KEYS ? ['--ignore-certificate-errors-spki-list=' + process.env.TRUSTED_KEYS] : [])],
 });
 
@@ -57,6 +58,34 @@ const commands = {
   faults: (name) => faults.get(name),
   url: (name) => pages.get(name).url(),
   close: (name) => pages.get(name).context().close(),
+
+  // publish sends the camera and the microphone by WHIP, and keeps the connection
+  // in window.publisher.
+  publish: (name, url) => pages.get(name).evaluate(async (url) => {
+    const media = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360, frameRate: 30 }, audio: true });
+    const pc = new RTCPeerConnection();
+    for (const track of media.getTracks()) {
+      const t = pc.addTransceiver(track, { direction: 'sendonly' });
+      if (track.kind === 'video') {
+        t.setCodecPreferences(RTCRtpSender.getCapabilities('video').codecs.filter((c) => /H264|rtx/i.test(c.mimeType)));
+      }
+    }
+    await pc.setLocalDescription();
+    const res = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+    if (res.status !== 201) throw new Error(res.status + ' ' + await res.text());
+    window.publisher = { pc, location: res.headers.get('Location') };
+    await pc.setRemoteDescription({ type: 'answer', sdp: await res.text() });
+  }, url),
+
+  // sent is what the publisher's pictures are like: frames, size, what was asked of it.
+  sent: (name) => pages.get(name).evaluate(async () => {
+    for (const s of (await window.publisher.pc.getStats()).values()) {
+      if (s.type === 'outbound-rtp' && s.kind === 'video') {
+        return { frames: s.framesEncoded ?? 0, keys: s.keyFramesEncoded ?? 0, plis: s.pliCount ?? 0, nacks: s.nackCount ?? 0, bytes: s.bytesSent ?? 0, width: s.frameWidth ?? 0 };
+      }
+    }
+    return { frames: 0, keys: 0, plis: 0, nacks: 0, bytes: 0, width: 0 };
+  }),
 
   // play measures a video element for some seconds: pictures decoded, whether
   // they differ, and how loud it sounds (RMS).
