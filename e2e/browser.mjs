@@ -42,6 +42,18 @@ const commands = {
         };
       });
     }
+    if (options.answer) { // [expression, replacement]: another network between the page and the server
+      await page.addInitScript(([from, to]) => {
+        const set = RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = function (d) {
+          return set.call(this, { type: d.type, sdp: d.sdp.replace(new RegExp(from, 'gm'), to) });
+        };
+        const Original = RTCPeerConnection;
+        window.RTCPeerConnection = class extends Original {
+          constructor(...a) { super(...a); window.connection = this; }
+        };
+      }, options.answer);
+    }
     if (options.refuseWHEP) {
       const body = JSON.stringify({ status: 409, detail: options.refuseWHEP });
       await page.route('**/whep', (r) => r.fulfill({ status: 409, contentType: 'application/problem+json', body }));
@@ -86,6 +98,38 @@ const commands = {
     }
     return { frames: 0, keys: 0, plis: 0, nacks: 0, bytes: 0, width: 0 };
   }),
+
+  // received is what the newest connection's pictures went through since it began,
+  // and the longest time that a picture stood still in the given seconds.
+  received: (name, seconds) => pages.get(name).evaluate(async (seconds) => {
+    const v = document.querySelector('video');
+    let last = 0, longest = 0, running = true;
+    const shown = (now) => {
+      if (!running) return;
+      if (last) longest = Math.max(longest, now - last);
+      last = now;
+      v.requestVideoFrameCallback(shown);
+    };
+    v.requestVideoFrameCallback(shown);
+    const look = async () => {
+      let r = {}, pair = {};
+      const all = await window.connection.getStats();
+      for (const s of all.values()) {
+        if (s.type === 'inbound-rtp' && s.kind === 'video') r = s;
+        if (s.type === 'transport') pair = all.get(s.selectedCandidatePairId) ?? {};
+      }
+      return { r, protocol: all.get(pair.localCandidateId)?.protocol ?? '' };
+    };
+    const before = (await look()).r;
+    await new Promise((done) => setTimeout(done, seconds * 1000));
+    running = false;
+    const { r, protocol } = await look();
+    const d = (key) => (r[key] ?? 0) - (before[key] ?? 0);
+    return {
+      received: d('framesReceived'), decoded: d('framesDecoded'), dropped: d('framesDropped'), packets: d('packetsReceived'), lost: d('packetsLost'),
+      again: d('retransmittedPacketsReceived'), nacks: d('nackCount'), plis: d('pliCount'), longest, protocol, width: r.frameWidth ?? 0, bytes: d('bytesReceived'),
+    };
+  }, seconds),
 
   // play measures a video element for some seconds: pictures decoded, whether
   // they differ, and how loud it sounds (RMS).

@@ -45,3 +45,38 @@ func TestChromiumPublishesByWHIP(t *testing.T) {
 	b.wantNoFaults("whep")
 	b.wantNoFaults("hls")
 }
+
+// F9: a browser publishes over a network that loses 5 % both ways; its viewer gets
+// whole pictures, and key frames are asked for no more than segments need. Not in
+// parallel: a browser that has no processor sends again too late.
+func TestChromiumPublishesWithLoss(t *testing.T) {
+	c := startCloud(t, "")
+	s := c.newStream()
+	m, _ := c.waitLine(`WebRTC\s+(127\.0\.0\.1:\d+)`, 0)
+	network := newLossy(t, m[1])
+	b := startBrowser(t)
+	b.do(nil, "open", "camera", c.url+"/healthz", network.through())
+	b.do(nil, "publish", "camera", s.Ingest["whip"])
+	c.wantStatus(s.ID, "live")
+	b.do(nil, "open", "viewer", s.Play["page"]+"?protocol=webrtc", map[string]any{"answer": []string{"nothing", ""}})
+	b.waitPlayer("viewer", "glimpse.state === 'live' && glimpse.framesDecoded > 60")
+	network.lose(5)
+	const seconds = 15
+	var before, after sent
+	var r received
+	b.do(&before, "sent", "camera")
+	b.do(&r, "received", "viewer", seconds)
+	b.do(&after, "sent", "camera")
+	frames := after.Frames - before.Frames
+	t.Logf("%+v of %d sent, %d requests for key frames, %d for packets", r, frames, after.Plis-before.Plis, after.Nacks-before.Nacks)
+	if after.Nacks == before.Nacks || frames < seconds*10 {
+		t.Fatal("too little was sent or lost")
+	}
+	// What comes again after 200 ms is too late; then a key frame must come first.
+	if (r.Received+5)*100 < frames*95 || (r.Decoded+5)*100 < r.Received*99 { // some are on their way
+		t.Errorf("%d pictures sent, %d received, %d decoded", frames, r.Received, r.Decoded)
+	}
+	if r.Longest > 1000 || after.Plis-before.Plis > seconds {
+		t.Errorf("a picture stood still for %.0f ms; %d requests for key frames", r.Longest, after.Plis-before.Plis)
+	}
+}

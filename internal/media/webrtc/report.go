@@ -24,6 +24,10 @@ type feedback struct {
 	missing []uint16 // sequence numbers of video to retransmit
 	huge    bool     // more than we would
 	key     bool     // a key picture is wanted (PLI or FIR)
+
+	reported      bool   // a receiver report on the video came:
+	highest, lost uint32 // its extended sequence number and cumulative loss
+	room          int    // REMB in bytes a second; 0 for none
 }
 
 // parseFeedback reads a compound RTCP packet. Unknown packets are skipped.
@@ -39,6 +43,10 @@ func parseFeedback(b []byte, video uint32) (feedback, error) {
 			if p.MediaSSRC == video {
 				f.nack(p.Nacks)
 			}
+		case *rtcp.ReceiverReport:
+			f.reception(p.Reports, video)
+		case *rtcp.ReceiverEstimatedMaximumBitrate:
+			f.room = int(min(p.Bitrate/8, 1<<30))
 		case *rtcp.PictureLossIndication:
 			f.key = f.key || p.MediaSSRC == video
 		case *rtcp.FullIntraRequest:
@@ -48,6 +56,15 @@ func parseFeedback(b []byte, video uint32) (feedback, error) {
 		}
 	}
 	return f, nil
+}
+
+func (f *feedback) reception(blocks []rtcp.ReceptionReport, video uint32) {
+	for _, b := range blocks {
+		if b.SSRC == video {
+			// 24 bits, signed: duplicates count (RFC 3550 §6.4.1).
+			f.reported, f.highest, f.lost = true, b.LastSequenceNumber, uint32(int32(b.TotalLost<<8)>>8)
+		}
+	}
 }
 
 func (f *feedback) nack(pairs []rtcp.NackPair) {
@@ -80,15 +97,45 @@ func (v *viewer) feedback(data []byte, now time.Time) {
 	if v.closed {
 		return
 	}
+	v.judge(&f, now)
+	if v.closed {
+		return
+	}
 	if f.key && now.Sub(v.asked) >= restartEvery && v.feed.run.Stream().AskKey() {
 		v.asked = now // the publisher makes one, and until then there is the cached one
 	}
 	restart := f.key || f.huge
-	if !restart {
+	if !restart && !v.to.Reliable() { // TCP loses nothing
 		restart = v.retransmit(f.missing, b, now)
 	}
 	if restart && v.restart(now) {
 		v.feed.wake()
+	}
+}
+
+// judge lets the controller see what the receiver reports.
+func (v *viewer) judge(f *feedback, now time.Time) {
+	if f.room > 0 {
+		v.control.estimate(f.room, now)
+	}
+	if !f.reported || v.to.Reliable() {
+		return
+	}
+	before := v.control.level
+	level := v.control.report(f.highest, f.lost, v.feed.video.Rate(), now)
+	if level == before {
+		return
+	}
+	v.feed.log.Info("webrtc viewer's quality changed", "from", before, "to", level)
+	if level > before {
+		v.stats.degraded.Add(1)
+	}
+	if level == qualityNone {
+		// Nothing in WHEP tells it why but this, and the refusal of its next POST.
+		v.sendControl([]rtcp.Packet{&rtcp.Goodbye{
+			Sources: []uint32{v.feed.video.SSRC()}, Reason: "the network is too slow for WebRTC: play LL-HLS",
+		}})
+		v.closed, v.slow = true, true
 	}
 }
 

@@ -62,6 +62,7 @@ type Server struct {
 	sessions   map[string]*session   // by id
 	publishers map[string]*publisher // likewise
 	feeds      map[*hub.Run]*feed
+	tooSlow    map[place]time.Time // whose next POST is refused, and since when
 }
 
 // New opens the sockets. audio may be nil: then viewers get pictures only. Run
@@ -73,7 +74,7 @@ func New(cfg Config, streams Streams, audio AudioSource, log *slog.Logger) (*Ser
 	}
 	s := &Server{
 		log: log, streams: streams, audio: audio, mux: mux,
-		sessions: map[string]*session{}, publishers: map[string]*publisher{}, feeds: map[*hub.Run]*feed{},
+		sessions: map[string]*session{}, publishers: map[string]*publisher{}, tooSlow: map[place]time.Time{}, feeds: map[*hub.Run]*feed{},
 	}
 	s.scratch.New = func() any { return new(batch) }
 	s.catchUps.bucket = bucket{rate: catchUpRate, burst: catchUpRate}
@@ -146,7 +147,7 @@ func (s *Server) fault(what any) {
 
 // admit makes a session for an accepted offer. Errors are *refusal.
 func (s *Server) admit(o *offer, f *feed, playback string, client netip.Addr) (*session, error) {
-	at := newSession(s, f, playback, o)
+	at := newSession(s, f, playback, client, o)
 	peer, err := s.mux.Open(transport.Spec{
 		Client: client, Ufrag: o.ufrag, Fingerprint: o.fingerprint, Handler: at, Log: at.log,
 	})
@@ -232,6 +233,7 @@ func (s *Server) dropFeed(f *feed, reason string) {
 // more, conversions that nobody hears, feeds that nobody watches.
 func (s *Server) sweep(now time.Time) {
 	s.mux.Sweep(now)
+	s.dropSlow(now)
 	s.dropAll((*session).failed, "internal error")
 	s.mu.Lock()
 	defer s.mu.Unlock()

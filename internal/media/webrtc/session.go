@@ -3,6 +3,7 @@ package webrtc
 import (
 	"crypto/rand"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ type session struct {
 	log      *slog.Logger
 	id       string
 	playback string
+	client   netip.Addr // who posted
 	offer    *offer
 	peer     *transport.Peer
 
@@ -25,8 +27,8 @@ type session struct {
 
 var _ transport.Handler = (*session)(nil)
 
-func newSession(s *Server, f *feed, playback string, o *offer) *session {
-	at := &session{server: s, feed: f, id: rand.Text(), playback: playback, offer: o}
+func newSession(s *Server, f *feed, playback string, client netip.Addr, o *offer) *session {
+	at := &session{server: s, feed: f, id: rand.Text(), playback: playback, client: client, offer: o}
 	at.log = f.log.With("session", at.id[:8])
 	return at
 }
@@ -86,6 +88,17 @@ func (s *session) Ended(reason string) { s.server.drop(s, reason) }
 func (s *session) failed() bool {
 	v := s.viewer.Load()
 	return v != nil && v.over()
+}
+
+// slow reports whether the viewer was given up because of its network.
+func (s *session) slow() bool {
+	v := s.viewer.Load()
+	if v == nil {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.slow
 }
 
 // end closes the session, which the server has forgotten; the peer is told.

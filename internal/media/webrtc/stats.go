@@ -12,6 +12,7 @@ type Stats struct {
 	Packets       uint64 // sent, retransmissions included
 	Bytes         uint64 // likewise, sealed
 	Retransmitted uint64 // packets
+	Degraded      uint64 // times a viewer's quality was lowered for its network
 	Restarts      uint64 // viewers sent back to a key picture
 	KeyFrameAlone uint64 // joins and restarts without catching up
 
@@ -25,6 +26,7 @@ type Stats struct {
 // Drops counts what was lost, by cause.
 type Drops struct {
 	SocketFull uint64 // packets: the socket's buffer was full or the path is gone
+	Stream     uint64 // times a TCP connection was full, so that pictures were left out
 	Behind     uint64 // times a viewer fell out of the history
 	Budget     uint64 // retransmissions over the share of the stream's rate
 	Sound      uint64 // sound packets that were too large or went back in time
@@ -35,12 +37,12 @@ type Drops struct {
 
 // counters are the live counts.
 type counters struct {
-	viewers, publishers                  atomic.Int64
-	sessions, publishersRefused          atomic.Uint64
-	packets, bytes, retransmitted        atomic.Uint64
-	restarts, keyFrameAlone, nackRefused atomic.Uint64
-	dropFull, dropBehind, dropBudget     atomic.Uint64
-	dropSound, dropForged, dropPanic     atomic.Uint64
+	viewers, publishers                            atomic.Int64
+	sessions, publishersRefused                    atomic.Uint64
+	packets, bytes, retransmitted                  atomic.Uint64
+	restarts, degraded, keyFrameAlone, nackRefused atomic.Uint64
+	dropFull, dropBehind, dropStream, dropBudget   atomic.Uint64
+	dropSound, dropForged, dropPanic               atomic.Uint64
 }
 
 // sent counts packets that were sealed; lost ones among them never left.
@@ -59,11 +61,11 @@ func (s *Server) Stats() Stats {
 		Viewers: int(c.viewers.Load()), Pending: below.Pending,
 		Sessions: c.sessions.Load(), Failed: below.Failed,
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Retransmitted: c.retransmitted.Load(),
-		Restarts: c.restarts.Load(), KeyFrameAlone: c.keyFrameAlone.Load(),
+		Restarts: c.restarts.Load(), Degraded: c.degraded.Load(), KeyFrameAlone: c.keyFrameAlone.Load(),
 		Publishers: int(c.publishers.Load()), PublishersRefused: c.publishersRefused.Load(),
 		NackRefused: c.nackRefused.Load(),
 		Dropped: Drops{
-			SocketFull: c.dropFull.Load(), Behind: c.dropBehind.Load(), Budget: c.dropBudget.Load(),
+			SocketFull: c.dropFull.Load(), Behind: c.dropBehind.Load(), Stream: c.dropStream.Load(), Budget: c.dropBudget.Load(),
 			Sound: c.dropSound.Load(), Forged: c.dropForged.Load(), Strange: below.Strange,
 			Panics: c.dropPanic.Load() + below.Panics,
 		},

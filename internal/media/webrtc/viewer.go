@@ -47,6 +47,9 @@ type viewer struct {
 	restarted time.Time
 	asked     time.Time // when the publisher was asked for a key picture
 	owed      bool      // a restart, with the next picture
+	begun     uint64    // number of the picture whose packet was sent last
+	control   controller
+	slow      bool // it was closed because its network is too slow
 }
 
 // newViewer makes a viewer that has not joined yet.
@@ -163,6 +166,10 @@ func (v *viewer) pump(b *batch, now time.Time) (more bool, wait time.Duration) {
 
 func (v *viewer) pumpAudio(b *batch) {
 	c, h := &v.audio, v.feed.audio
+	if v.to.Full() {
+		c.MoveTo(h.End(), packets.CatchUp{})
+		return
+	}
 	n, ok := h.Fetch(b.packets[:], c.Next)
 	if !ok {
 		v.stats.dropBehind.Add(1)
@@ -174,6 +181,14 @@ func (v *viewer) pumpAudio(b *batch) {
 
 func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Duration) {
 	c, h := &v.video, v.feed.video
+	if v.to.Full() { // goes on with a key picture when there is room
+		if !c.Waiting {
+			v.stats.dropStream.Add(1)
+			next, _ := h.Newest()
+			c.Wait(next)
+		}
+		return false, 0
+	}
 	if v.owed && c.Next < h.End() {
 		v.restart(now)
 	}
@@ -198,6 +213,15 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 		}
 		return !c.Waiting, 0
 	}
+	if n > 0 && v.control.level != qualityFull {
+		chosen, ok := v.choose(b, c, n)
+		if !ok {
+			return true, 0
+		}
+		if chosen < n {
+			n, limit = chosen, chosen
+		}
+	}
 	due, wait := v.pace.due(b.packets[:n], now)
 	v.send(b, c, due, v.pt.video)
 	switch {
@@ -211,6 +235,39 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 		return false, 0
 	}
 	return true, 0
+}
+
+// choose leaves out what the viewer's level does not allow. It returns how many of
+// the n packets fetched may go; false when the cursor has moved on instead.
+func (v *viewer) choose(b *batch, c *packets.Cursor, n int) (int, bool) {
+	if v.control.level >= qualityKeys {
+		if c.Stop != 0 {
+			return n, true
+		}
+		// The picture that has begun, or the key picture, and then the next one.
+		number := b.packets[0].Picture
+		_, end, ok := v.feed.video.Picture(number)
+		if !ok {
+			c.Wait(number + 1)
+			return 0, false
+		}
+		c.StopAfter(end, number+1)
+		return min(n, int(end-c.Next)), true
+	}
+	spare := 0
+	for spare < n && b.packets[spare].Disposable && b.packets[spare].Picture != v.begun {
+		spare++
+	}
+	if spare > 0 {
+		c.Skip(c.Next + uint64(spare))
+		return 0, false
+	}
+	for i := range n {
+		if p := &b.packets[i]; p.Disposable && p.Picture != v.begun {
+			return i, true
+		}
+	}
+	return n, true
 }
 
 // send seals and sends the n packets in b.packets from the cursor on.
@@ -232,6 +289,9 @@ func (v *viewer) send(b *batch, c *packets.Cursor, n int, pt uint8) {
 			return
 		}
 		c.Sent(ts, len(plain)-packets.HeaderSize)
+		if c == &v.video {
+			v.begun = p.Picture
+		}
 	}
 	used, bytes := b.Sealed()
 	v.stats.sent(used, bytes, b.Flush(&v.to))

@@ -2,6 +2,7 @@ package webrtc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/srtp/v3"
 
+	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/webrtc/packets"
 	"glimpse/internal/media/webrtc/transport"
@@ -25,7 +27,7 @@ type bareViewer struct {
 	peer    *net.UDPConn
 	scratch *batch
 	theirs  *srtp.Context // what the peer opens packets with
-	control *srtp.Context // what it seals RTCP with
+	sealer  *srtp.Context // what it seals RTCP with
 }
 
 func newBareViewer(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfile) *bareViewer {
@@ -63,7 +65,7 @@ func newBareViewerOf(t testing.TB, pt payloadTypes, profile srtp.ProtectionProfi
 	if b.theirs, err = srtp.CreateContext(cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt, profile); err != nil {
 		t.Fatal(err)
 	}
-	if b.control, err = srtp.CreateContext(cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt, profile); err != nil {
+	if b.sealer, err = srtp.CreateContext(cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt, profile); err != nil {
 		t.Fatal(err)
 	}
 	to := peer.LocalAddr().(*net.UDPAddr).AddrPort()
@@ -133,7 +135,7 @@ func (b *bareViewer) rtcp(now time.Time, p rtcp.Packet) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	sealed, err := b.control.EncryptRTCP(nil, raw, nil)
+	sealed, err := b.sealer.EncryptRTCP(nil, raw, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -341,6 +343,124 @@ func TestKeyRequestsAreForwarded(t *testing.T) {
 	}
 	if asked-1 < 3 || asked-1 > 6 { // each once by itself, and once by a restart that is too long
 		t.Errorf("asked %d times in 3 s", asked-1)
+	}
+}
+
+// MEDIA W3: a level leaves out whole pictures, and what comes has no gap. Of 30
+// pictures a second every second one is disposable.
+func TestLevels(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	h := b.feed.video
+	seq := uint16(0)
+	var got []uint64
+	second := func() {
+		got = nil
+		for range 30 {
+			next, _ := h.Newest()
+			key, pts := next%30 == 0, time.Duration(next)*time.Second/30
+			nal := unit(0x41, 3000)
+			if key {
+				nal[0] = 0x65
+			} else if next%2 == 1 {
+				nal[0] = 0x01 // nal_ref_idc 0
+			}
+			nal[1] = byte(next)
+			f := frame.Frame{Track: testTrack, Key: key, Payload: payload(nal)}
+			h.Add(packets.Packetise(nil, &f, h.SSRC(), packets.Ticks(pts, packets.VideoClock)), pts, key, now)
+			if next == 0 {
+				b.join(now)
+				seq = uint16(b.video.Seq)
+			}
+			before := b.stats.packets.Load()
+			b.pumpAll(&now)
+			for _, raw := range b.received(b.stats.packets.Load() - before) {
+				plain, err := b.theirs.DecryptRTP(nil, raw, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s := binary.BigEndian.Uint16(plain[2:]); s != seq {
+					t.Fatalf("sequence %d, want %d", s, seq)
+				}
+				seq++
+				if plain[1]&packets.MarkerBit != 0 { // whole
+					got = append(got, uint64(packets.Timestamp(plain)/3000%30))
+				}
+			}
+		}
+	}
+	second()
+	second()
+	if len(got) != 30 {
+		t.Fatalf("full: %v", got)
+	}
+	b.control.level = qualityNeeded
+	second()
+	if len(got) != 15 {
+		t.Fatalf("without what nobody needs: %v", got)
+	}
+	again := b.stats.retransmitted.Load()
+	b.nack(now, seq-1, seq-30)
+	if b.stats.retransmitted.Load() != again+2 {
+		t.Error("what was sent before pictures were left out cannot be asked for again")
+	}
+	b.received(2)
+	b.control.level = qualityKeys
+	second()
+	if len(got) != 1 || got[0] != 0 {
+		t.Fatalf("key pictures: %v", got)
+	}
+	b.control.level = qualityNeeded
+	second()
+	if len(got) != 15 {
+		t.Fatalf("up again: %v", got)
+	}
+	b.control.level = qualityFull
+	second()
+	if len(got) != 30 {
+		t.Fatalf("full again: %v", got)
+	}
+}
+
+// FAULTS F10: a viewer whose reports say that most is lost is given less and less,
+// and at last let go; what it asks next is refused with the reason, once.
+func TestSlowViewer(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 30, 30, 5000)
+	b.join(now)
+	b.pumpAll(&now)
+	highest, lost := uint32(1000), uint32(0)
+	for range 12 {
+		b.rtcp(now, &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{
+			{SSRC: b.feed.video.SSRC(), LastSequenceNumber: highest, TotalLost: lost},
+		}})
+		now, highest, lost = now.Add(time.Second), highest+100, lost+60
+	}
+	if !b.slow || !b.over() || b.stats.degraded.Load() != 3 {
+		t.Fatalf("level %d, %d times lowered", b.control.level, b.stats.degraded.Load())
+	}
+	s := b.feed.server
+	at := &session{id: "x", server: s, feed: b.feed, offer: &offer{}, playback: "p", client: netip.MustParseAddr("192.0.2.1"), log: s.log, leave: func() {}}
+	at.viewer.Store(b.viewer)
+	peer, err := s.mux.Open(transport.Spec{Client: at.client, Handler: at, Log: s.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.peer = peer
+	s.sessions["x"] = at
+	s.dropSlow(now)
+	if len(s.sessions) != 0 {
+		t.Fatal("the session stays")
+	}
+	for i, want := range []bool{false, false, true, false} {
+		client, playback := at.client, "p"
+		if i < 2 {
+			client, playback = netip.MustParseAddr([]string{"192.0.2.2", "192.0.2.1"}[i]), []string{"p", "q"}[i]
+		}
+		if err := s.slowHere(playback, client); (err != nil) != want {
+			t.Errorf("request %d: %v", i, err)
+		}
 	}
 }
 

@@ -50,6 +50,9 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) (*session, []byte,
 		return nil, nil, err
 	}
 	client := clientAddr(r)
+	if err := s.slowHere(r.PathValue("playback"), client); err != nil {
+		return nil, nil, err
+	}
 	body, err := s.read(w, r, client)
 	if err != nil {
 		return nil, nil, err
