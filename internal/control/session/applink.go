@@ -7,6 +7,7 @@ import (
 
 	"glimpse/internal/control/camera"
 	"glimpse/internal/control/events"
+	"glimpse/internal/control/subscribe"
 	"glimpse/protocol"
 )
 
@@ -111,7 +112,7 @@ type appAck struct {
 }
 
 func (s *Session) appAck(a *appSession) *appAck {
-	settings := protocol.MentraosSettings{Permissions: permissionFlags(a.app.Permissions)}
+	settings := protocol.MentraosSettings{Permissions: subscribe.Flags(a.app.Permissions)}
 	return &appAck{
 		AppAck: protocol.AppAck{
 			Envelope: s.envelope(protocol.TypeAppAck, a.id),
@@ -153,12 +154,12 @@ func (l *AppLink) updateSubscriptions(m *protocol.Subscriptions) {
 	if len(m.Subscriptions) == 0 && time.Since(a.initAt) < s.reg.cfg.EmptySubscriptions {
 		return
 	}
-	subs, refused := filterSubscriptions(m.Subscriptions, a.app.Permissions)
+	subs, refused := subscribe.Read(m.Subscriptions, a.app.Permissions)
 	a.subs = subs
 	if len(refused) > 0 {
 		l.send(&protocol.PermissionError{
 			Envelope: s.envelope(protocol.TypePermissionError, a.id),
-			Message:  subscriptionText, Details: refused,
+			Message:  subscribe.TextRefused, Details: refused,
 		})
 	}
 	a.spelling.learn(subscribedDialect(subs), evidenceSubscription)

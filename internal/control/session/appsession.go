@@ -9,6 +9,7 @@ import (
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/camera"
 	"glimpse/internal/control/events"
+	"glimpse/internal/control/subscribe"
 	"glimpse/protocol"
 )
 
@@ -43,7 +44,7 @@ type appSession struct {
 	revived  []time.Time // resurrections lately
 
 	spelling spelling
-	subs     []subscription
+	subs     subscribe.Set
 	photos   []string               // requestIds that the glasses have not answered, oldest first
 	initAt   time.Time              // of the last init, for empty subscription sets
 	missed   *protocol.DirectStatus // waits for the dialect

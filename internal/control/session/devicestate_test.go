@@ -140,3 +140,30 @@ func FuzzDevicePatch(f *testing.F) {
 		}
 	})
 }
+
+func TestDeviceState(t *testing.T) {
+	d := device{phone: true, connected: true, model: "Mentra Live"}
+	before := d.state()
+	d.wifi = &protocol.Wifi{Connected: true, SSID: "lab"}
+	d.battery = &protocol.Battery{Level: 88}
+	delta := changed(before, d.state())
+	want := map[string]any{"wifiConnected": true, "wifiSsid": "lab", "batteryLevel": 88.0, "charging": false}
+	if len(delta) != len(want) {
+		t.Errorf("delta %v, want %v", delta, want)
+	}
+	for key, value := range want {
+		if delta[key] != value {
+			t.Errorf("%s is %v, want %v", key, delta[key], value)
+		}
+	}
+	if again := changed(d.state(), d.state()); len(again) != 0 {
+		t.Errorf("no change gives %v", again)
+	}
+	for model, camera := range map[string]bool{
+		"Mentra Live": true, "Simulated Live": true, "Even Realities G1": false, "Vuzix Z100": false, "Something New": true,
+	} {
+		if c := capabilitiesOf(model); c.HasCamera != camera || (c.Camera != nil) != camera {
+			t.Errorf("%s has a camera: %v", model, c.HasCamera)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"glimpse/internal/control/events"
+	"glimpse/internal/control/subscribe"
 	"glimpse/protocol"
 )
 
@@ -180,10 +181,10 @@ func decodePhone(typ string, frame []byte) func(*PhoneLink) {
 		return decode(frame, (*PhoneLink).keepAliveAck)
 	case typePhotoResponse:
 		return decode(frame, (*PhoneLink).photoTaken)
-	case streamTouch:
+	case subscribe.Touch:
 		return relayed(frame, (*PhoneLink).touch)
-	case protocol.TypeButtonPress, "head_position", streamLocation, "vps_coordinates", "calendar_event", streamVoice,
-		"phone_notification", "phone_notification_dismissed", "phone_battery_update", streamPhoto:
+	case protocol.TypeButtonPress, "head_position", subscribe.Location, "vps_coordinates", "calendar_event", subscribe.Voice,
+		"phone_notification", "phone_notification_dismissed", "phone_battery_update", subscribe.Photo:
 		return relayed(frame, func(l *PhoneLink, _ *protocol.Envelope, data []byte) {
 			l.session.relay(typ, "", data)
 		})
@@ -222,7 +223,7 @@ func (l *PhoneLink) batteryState(m *protocol.Battery, data []byte) {
 }
 
 func (l *PhoneLink) touch(m *touch, data []byte) {
-	l.session.relay(streamTouch, m.Gesture, data)
+	l.session.relay(subscribe.Touch, m.Gesture, data)
 }
 
 // touch is the part of a touch_event that subscriptions select by.
@@ -233,7 +234,7 @@ type touch struct {
 func (l *PhoneLink) transcription(m *protocol.Transcription) {
 	m.Envelope = protocol.Envelope{Type: protocol.TypeTranscription}
 	if m.TranscribeLanguage == "" {
-		m.TranscribeLanguage = defaultLanguage
+		m.TranscribeLanguage = subscribe.DefaultLanguage
 	}
-	l.session.relay(streamTranscribed, m.TranscribeLanguage, l.session.encode(m))
+	l.session.relay(subscribe.Transcription, m.TranscribeLanguage, l.session.encode(m))
 }

@@ -2,9 +2,9 @@ package session
 
 import (
 	"encoding/json"
-	"slices"
 
 	"glimpse/internal/control/events"
+	"glimpse/internal/control/subscribe"
 	"glimpse/protocol"
 )
 
@@ -15,34 +15,12 @@ func (s *Session) relay(stream, detail string, data json.RawMessage) {
 		if a.link == nil || a.state != appRunning {
 			continue
 		}
-		for _, sub := range a.subscribed(stream, detail) {
+		for _, sub := range a.subs.For(stream, detail, a.link.mini) {
 			a.link.send(&protocol.DataStream{
-				Envelope: s.envelope(protocol.TypeDataStream, a.id), StreamType: sub.raw, Data: data,
+				Envelope: s.envelope(protocol.TypeDataStream, a.id), StreamType: sub.Raw, Data: data,
 			})
 		}
 	}
-}
-
-// subscribed returns the app's subscriptions that an event goes out under. A
-// MiniAppServer hands a frame to all handlers whose string begins that of the
-// frame, so a second frame would reach some of them twice: it gets one, under
-// the string that begins with the most of the others.
-func (a *appSession) subscribed(stream, detail string) []subscription {
-	var all []subscription
-	best := -1
-	for _, sub := range a.subs {
-		if !sub.matches(stream, detail) {
-			continue
-		}
-		all = append(all, sub)
-		if best < 0 || sub.reach() > all[best].reach() {
-			best = len(all) - 1
-		}
-	}
-	if a.link.mini && best >= 0 {
-		return all[best : best+1]
-	}
-	return all
 }
 
 // relayAudio sends microphone audio to the apps that subscribed to it.
@@ -51,7 +29,7 @@ func (s *Session) relayAudio(audio []byte) {
 		if a.link == nil || a.state != appRunning {
 			continue
 		}
-		if slices.ContainsFunc(a.subs, func(sub subscription) bool { return sub.matches(streamAudio, "") }) {
+		if len(a.subs.For(subscribe.Audio, "", false)) > 0 {
 			a.link.socket.SendBinary(audio)
 		}
 	}
@@ -150,7 +128,7 @@ func (s *Session) subscriptionsChanged() {
 		})
 	}
 	tier := s.wantedTier()
-	if tier != s.phone.asked.tier && (tier != tierLeast || s.phone.asked.tier != "") {
+	if tier != s.phone.asked.tier && (tier != subscribe.TierLeast || s.phone.asked.tier != "") {
 		s.phone.asked.tier = tier
 		s.phone.send(&locationTier{Envelope: s.envelope("set_location_tier", s.user), Tier: tier})
 	}
@@ -160,10 +138,8 @@ func (s *Session) subscriptionsChanged() {
 func (s *Session) wantedSound() (mic string, need []string) {
 	var text, sound bool
 	for _, a := range s.apps {
-		for _, sub := range a.subs {
-			text = text || sub.stream == streamTranscribed || sub.stream == streamTranslated
-			sound = sound || sub.stream == streamAudio || sub.stream == streamVoice
-		}
+		text = text || a.subs.Has(subscribe.Transcription, subscribe.Translation)
+		sound = sound || a.subs.Has(subscribe.Audio, subscribe.Voice)
 	}
 	switch {
 	case text && sound:
@@ -178,12 +154,9 @@ func (s *Session) wantedSound() (mic string, need []string) {
 
 // wantedTier is the most exact tier of all subscriptions to places.
 func (s *Session) wantedTier() string {
-	tiers := locationTiers()
-	best := 0
+	var all []subscribe.Set
 	for _, a := range s.apps {
-		for _, sub := range a.subs {
-			best = max(best, slices.Index(tiers, sub.tier))
-		}
+		all = append(all, a.subs)
 	}
-	return tiers[best]
+	return subscribe.MostExact(all...)
 }
