@@ -91,6 +91,7 @@ func (s *Session) request(a *appSession) {
 }
 
 func (s *Session) sendWebhook(a *appSession) {
+	asked := a.asked // by an earlier one that was read
 	a.state, a.asked, a.retryAt = appRequested, true, false
 	s.memory.dirty = true
 	a.deadline = a.giveUp
@@ -104,7 +105,7 @@ func (s *Session) sendWebhook(a *appSession) {
 	s.log.Info("app asked to connect", "app", app.Package, "attempt", number)
 	s.background(s.reg.cfg.Webhook, func(ctx context.Context) func() {
 		err := s.reg.deps.Webhooks.Start(ctx, app, req)
-		return func() { s.webhookDone(a, number, err) }
+		return func() { s.webhookDone(a, number, asked, err) }
 	})
 }
 
@@ -126,12 +127,12 @@ func (s *Session) background(limit time.Duration, work func(context.Context) fun
 
 // webhookDone takes a webhook's outcome. The truth is the init on the socket:
 // once it has come the outcome means nothing (WIRE a.1.1).
-func (s *Session) webhookDone(a *appSession, number int, err error) {
+func (s *Session) webhookDone(a *appSession, number int, asked bool, err error) {
 	if s.apps[a.app.Package] != a || a.state != appRequested || number != a.webhooks {
 		return
 	}
 	if errors.Is(err, apps.ErrUnreachable) {
-		a.asked, s.memory.dirty = false, true // nobody has read it: who comes now is the process that was here
+		a.asked, s.memory.dirty = asked, true // nobody has read it: who comes now may be the process that was here
 	}
 	switch {
 	case err == nil:

@@ -100,6 +100,9 @@ func (h *history) back(pkg string, p *process) {
 		return
 	}
 	h.note("%s comes back", pkg)
+	h.mu.Lock()
+	h.forgot[pkg] = h.forgot[pkg] || slices.Contains(h.asked, pkg)
+	h.mu.Unlock()
 	if !h.attach(pkg, p) {
 		return
 	}
@@ -117,9 +120,9 @@ func (h *history) back(pkg string, p *process) {
 			if believed[k] && len(socket.got(status)) == 0 {
 				h.note("%s's %s stream is forgotten", pkg, k)
 				p.open[k], believed[k] = false, false
-				delete(p.since, k)
 			}
 		}
+		clear(p.since) // its request may be forgotten for an earlier one's stream
 		p.doubt = false
 	}
 	if believed[camera.Managed] && len(socket.got("managed_stream_status")) == 0 ||
@@ -297,7 +300,7 @@ func (h *history) reboot(kill bool) {
 		h.asked = nil
 	}
 	for _, pkg := range h.asked {
-		h.forgot[pkg] = kill && h.lag > 0
+		h.forgot[pkg] = h.forgot[pkg] || kill && h.lag > 0
 	}
 	h.mu.Unlock()
 	h.w.streams.mu.Lock()

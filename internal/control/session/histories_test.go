@@ -55,13 +55,14 @@ func TestHistories(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var cause any // a panic, also a failure: it must not leave the bubble
 		inWorld(t, func(_ *testing.T, w *world) {
-			h := newHistory(rt, w)
+			h := &history{t: rt, w: w}
 			defer func() {
 				if cause = recover(); cause != nil {
 					first.Do(func() { t.Logf("the first one that failed:\n%s\n%v", strings.Join(h.story, "\n"), cause) })
 				}
 				h.hangUp()
 			}()
+			h.begin()
 			h.tell(rapid.IntRange(1, 60).Draw(rt, "events"))
 		})
 		if cause != nil {
@@ -108,7 +109,7 @@ type history struct {
 	asked    []string              // packages of webhooks not yet obeyed
 	askedAt  time.Time             // the newest of them
 	slow     bool                  // app servers take a while to obey
-	forgot   map[string]bool       // packages that were asked by a cloud which was killed and remembers an earlier moment
+	forgot   map[string]bool       // packages whose next process may be taken for the one before: the cloud forgot that it asked, or that one came first
 	released map[string]bool       // gave their session away
 	late     []*AppLink            // superseded or closed sockets
 	past     []string              // streamIds of before
@@ -127,8 +128,11 @@ type history struct {
 	viewers   int
 }
 
-func newHistory(t *rapid.T, w *world) *history {
-	h := &history{t: t, w: w, opened: map[string]IngestSpec{}, procs: map[string]*process{}, dead: map[string]bool{}, released: map[string]bool{}, forgot: map[string]bool{}, acks: true}
+// begin makes the world of a history: all that panics must not leave the bubble.
+func (h *history) begin() {
+	w := h.w
+	h.opened, h.procs, h.dead = map[string]IngestSpec{}, map[string]*process{}, map[string]bool{}
+	h.released, h.forgot, h.acks = map[string]bool{}, map[string]bool{}, true
 	w.apps["com.x.third"] = apps.App{Package: "com.x.third", URL: "http://third", Permissions: []string{"CAMERA"}}
 	w.hooks.onStart = func(_ context.Context, req protocol.SessionRequest) error {
 		pkg := strings.TrimPrefix(req.SessionID, wearer+"-")
@@ -140,9 +144,8 @@ func newHistory(t *rapid.T, w *world) *history {
 		h.asked, h.askedAt = append(h.asked, pkg), time.Now()
 		return nil
 	}
-	h.lag = rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(t, "lag")
+	h.lag = rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(h.t, "lag")
 	h.restart = w.rememberingSlowly(h.lag)
-	return h
 }
 
 // tell makes n things happen, then lets everybody cooperate and leave.
@@ -220,7 +223,8 @@ func (h *history) webhooks() bool {
 	h.mu.Unlock()
 	for _, pkg := range asked {
 		h.note("%s is asked to connect", pkg)
-		if old := h.procs[pkg]; old != nil && old.away.IsZero() {
+		if old := h.procs[pkg]; old != nil && old.away.IsZero() { // SDKs say so on the old socket first
+			_ = old.link.Receive(h.w.ctx, []byte(`{"type":"ownership_release","reason":"switching_clouds"}`))
 			h.late = append(h.late, old.link)
 		}
 		h.attach(pkg, &process{open: map[camera.Kind]bool{}, since: map[camera.Kind]time.Time{}, orphan: true, doubt: h.forgot[pkg]})

@@ -4,12 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"glimpse/internal/control/apps"
 	"glimpse/internal/control/store"
+	"glimpse/protocol"
 )
 
 // remembering gives the world a store and returns a function that replaces the
@@ -197,7 +200,7 @@ func TestRestartForgetsStoppedApps(t *testing.T) {
 // A process that connects because of a webhook from before the restart is a
 // fresh one: an unasked "active" would make its SDK believe in a stream.
 func TestRestartKnowsAFreshProcess(t *testing.T) {
-	for name, asked := range map[string]bool{"asked before": true, "came back by itself": false} {
+	for name, asked := range map[string]bool{"asked before": true, "asked before, and again in vain": true, "came back by itself": false} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				restart := w.remembering()
@@ -211,6 +214,11 @@ func TestRestartKnowsAFreshProcess(t *testing.T) {
 					time.Sleep(8100 * time.Millisecond)
 				}
 				restart(true)
+				if strings.HasSuffix(name, "in vain") {
+					w.hooks.onStart = func(context.Context, protocol.SessionRequest) error { return apps.ErrUnreachable }
+					phone, _ = w.phone()
+					w.say(phone, `{"type":"start_app","packageName":"com.x.app"}`)
+				}
 				_, socket := w.connect("com.x.app", true)
 				if told := len(socket.got("managed_stream_status")); (told == 0) != asked {
 					t.Errorf("it was told %d statuses", told)
