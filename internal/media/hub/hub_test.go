@@ -317,6 +317,10 @@ func TestTakeover(t *testing.T) {
 		if b.stream.State() != StateLive {
 			t.Error("the incumbent did not stay")
 		}
+		if _, err := b.hub.Publish("key", PublisherInfo{}); !errors.Is(err, ErrRefused) {
+			t.Errorf("and again: %v", err)
+		}
+		b.wantEvents(EventLive, EventTakeover, EventTakeover, EventTakeover, EventRefused)
 		time.Sleep(4 * time.Second)
 		for range 8 { // keeps the incumbent alive over the refusal
 			b.gop(next, 10*time.Second, 100)

@@ -213,7 +213,7 @@ func (o *output) send(ctx context.Context, run *hub.Run, push Pusher) error {
 			if err := push.WriteFrame(f); err != nil {
 				return err
 			}
-			if !f.Derived || f.IsVideo() { // silence of ours is nobody's frame
+			if !f.Hold && (!f.Derived || f.IsVideo()) { // what we put in is nobody's frame
 				o.sent.Add(1)
 			}
 		}

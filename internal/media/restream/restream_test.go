@@ -206,14 +206,14 @@ func TestIsolation(t *testing.T) {
 		if s := w.state("b"); s.State != Retrying || s.Error != "refused" || s.Attempts != len(want) {
 			t.Errorf("the refusing destination: %+v", s)
 		}
-		if s := w.state("a"); s.State != Active || s.Sent != 70*25+1 || s.Dropped != 0 { // and the first picture of the hold
+		if s := w.state("a"); s.State != Active || s.Sent != 70*25 || s.Dropped != 0 {
 			t.Errorf("the good destination: %+v", s)
 		}
 	})
 }
 
 // A slow destination falls back to the newest key frame, and the loss is counted.
-// The last picture is the first of the hold.
+// The last of the frames is the first of the hold.
 func TestSlowDestinationDropsToKeyFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -227,7 +227,7 @@ func TestSlowDestinationDropsToKeyFrame(t *testing.T) {
 		synctest.Wait()
 		frames := w.link(stalled, 0).got()
 		s := w.state("c")
-		if s.State != Active || s.Dropped == 0 || s.Sent+s.Dropped != 12*25+1 || len(frames) != int(s.Sent) {
+		if s.State != Active || s.Dropped == 0 || s.Sent+s.Dropped != 12*25 || len(frames) != int(s.Sent)+1 {
 			t.Errorf("%+v with %d frames", s, len(frames))
 		}
 		for i, f := range frames[1:] {
