@@ -13,7 +13,7 @@ import (
 // there before, and nobody is dropped.
 func TestHugeKeyFrame(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, Config{})
+	r := newPatientRig(t)
 	s := r.Open("one", time.Minute)
 	player := servetest.StartFFmpeg(t, "-copyts", "-i", r.url("one-play"), "-map", "0:v", "-c", "copy", "-f", "framecrc", "pipe:1")
 	servetest.Until(t, "the player", func() bool { return s.Stats().Viewers["rtmp"] == 1 })

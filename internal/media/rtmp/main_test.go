@@ -3,9 +3,11 @@ package rtmp
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"glimpse/internal/media/hub"
 	"glimpse/internal/media/serve/servetest"
 )
 
@@ -22,9 +24,21 @@ func newRig(t testing.TB, cfg Config) *rig {
 	return newRigTimes(t, cfg, defaultTimes())
 }
 
-func newRigTimes(t testing.TB, cfg Config, limits times) *rig {
+// newPatientRig has a hub that drops nothing for a player that is slow to start.
+func newPatientRig(t testing.TB) *rig {
 	t.Helper()
 	base := servetest.New(t)
+	base.Hub = hub.New(hub.Config{MaxLag: time.Hour}, base.Log)
+	return runRig(t, base, Config{}, defaultTimes())
+}
+
+func newRigTimes(t testing.TB, cfg Config, limits times) *rig {
+	t.Helper()
+	return runRig(t, servetest.New(t), cfg, limits)
+}
+
+func runRig(t testing.TB, base *servetest.Rig, cfg Config, limits times) *rig {
+	t.Helper()
 	cfg.Addr = "127.0.0.1:0"
 	s, err := New(cfg, base.Hub, base.Log)
 	if err != nil {
