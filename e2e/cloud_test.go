@@ -314,15 +314,15 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	within(t, patience, what, ok)
 }
 
-// within polls until ok or the time is over.
-func within(t *testing.T, patience time.Duration, what string, ok func() bool) {
+// within is eventually for what takes longer by design.
+func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("not within %v: %s", patience, what)
+	t.Fatalf("not within %v: %s", limit, what)
 }
 
 // ports counts the ports that freePort has tried, from a random one on.

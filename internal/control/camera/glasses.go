@@ -145,7 +145,7 @@ func (m *machine) glassesSaid(e GlassesSaid) {
 	if ending && g.Again && m.now.Before(g.Started.Add(m.Times.Settle)) {
 		return // the start that was sent again ended the former one (WIRE c.4)
 	}
-	g.Misses = 0
+	g.Misses, g.Unproven = 0, false
 	if e.Stats != nil {
 		g.Stats = e.Stats
 	}
@@ -189,8 +189,19 @@ func (m *machine) stranger(id string, alive bool) {
 		// on its way before our stop or start arrived
 	case i >= 0:
 		m.stopGlasses(id, m.Past[i].AppID)
+		m.disproved()
 	case len(id) > maxID: // nothing of ours
 	default:
 		m.stopGlasses(id, "")
+		m.disproved()
+	}
+}
+
+// disproved ends a direct stream that was restored when the glasses turn out to
+// run another one: theirs is only one at a time. A managed one starts again by
+// its silence.
+func (m *machine) disproved() {
+	if st := m.Stream; st != nil && st.Kind == Direct && st.Glasses.Unproven {
+		m.endAll(ending{protocol.StatusError, protocol.CodeGlassesError, "Stream lost in a restart: the glasses run another one"})
 	}
 }

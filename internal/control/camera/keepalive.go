@@ -23,7 +23,7 @@ func (m *machine) acked(e KeepAliveAcked) {
 	if err != nil || !g.Asked || uint32(n) < g.From || uint32(n) > m.Serial {
 		return
 	}
-	g.Misses, g.AnswerBy = 0, time.Time{}
+	g.Misses, g.AnswerBy, g.Unproven = 0, time.Time{}, false
 }
 
 func dueKeepAlive(s *State) time.Time { return s.Stream.Glasses.SendAt }

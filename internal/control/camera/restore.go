@@ -10,7 +10,9 @@ import (
 // interrupted from now on. The time of a start that is under way runs on, since
 // the app's SDK counts as well, a stop that waited is done, and the end of a hold
 // still waits for an app that was away. Keep-alives begin without misses when the glasses are back; glasses
-// that have forgotten the stream are found out by them, or by its silence.
+// that have forgotten the stream are found out by them, by its silence, or by
+// another stream that they run: what was written may be older than what they
+// were told last.
 func Restore(s State, t Times, now time.Time) State {
 	s = s.clone()
 	s.Times, s.Device, s.GlassesLost = t, Device{}, time.Time{}
@@ -24,7 +26,7 @@ func Restore(s State, t Times, now time.Time) State {
 		return s
 	}
 	st.Created, st.FirstLive = notAfter(st.Created, now), notAfter(st.FirstLive, now)
-	st.Glasses = Pulse{Asked: true, Started: now, From: s.Serial + 1}
+	st.Glasses = Pulse{Asked: true, Started: now, From: s.Serial + 1, Unproven: true}
 	for i := range st.Holds { // never longer than from now, whatever the clock did
 		h := &st.Holds[i]
 		if latest := now.Add(t.StartDeadline); st.FirstLive.IsZero() && (h.Deadline.IsZero() || h.Deadline.After(latest)) {

@@ -136,3 +136,58 @@ func TestRestoreWithAClockThatWentBack(t *testing.T) {
 		t.Errorf("a limit of 30 s ended the stream after %v", took)
 	}
 }
+
+// What was written may be older than what the glasses were told last: a direct
+// stream that they do not run, because they run another one, ends at once and its
+// app may start again. One that they have spoken of is left alone, and a managed
+// one is started again.
+func TestRestoreOlderThanTheGlasses(t *testing.T) {
+	back := Device{PhoneUp: true, GlassesConnected: true, HasCamera: true}
+	for name, c := range map[string]struct {
+		state State
+		known bool // the glasses have spoken of the restored stream before
+		ends  bool
+	}{
+		"direct": {directLive(t), false, true}, "direct, proved": {directLive(t), true, false}, "managed": {live(), false, false},
+	} {
+		now := t0.Add(time.Minute)
+		s := restored(t, c.state, now)
+		s, _ = Step(s, back, now)
+		if c.known {
+			s, _ = Step(s, GlassesSaid{StreamID: s.Stream.ID, Status: protocol.StatusStreaming}, now)
+		}
+		s, _ = Step(s, AppBack{App: "com.a", SameProcess: true}, now)
+		s, effects := Step(s, GlassesSaid{StreamID: "newer", Status: protocol.StatusStreaming}, now.Add(time.Second))
+		said := fmt.Sprintf("%+v", effects)
+		if !strings.Contains(said, "StreamID:newer") {
+			t.Errorf("%s: the unknown stream is not stopped: %s", name, said)
+		}
+		if ended := s.Stream == nil; ended != c.ends || ended != strings.Contains(said, "run another one") {
+			t.Errorf("%s: ended %v: %s", name, ended, said)
+		}
+		if s.Stream == nil {
+			continue
+		}
+		if c.state.Stream.Kind == Managed {
+			again := false
+			for range 10 {
+				s, effects = Step(s, Tick{}, Next(s))
+				for _, e := range effects {
+					_, start := e.(StartGlasses)
+					again = again || start
+				}
+			}
+			if !again {
+				t.Errorf("%s: not started again", name)
+			}
+		}
+	}
+}
+
+// directLive is a state with a direct stream of com.a that runs.
+func directLive(t *testing.T) State {
+	t.Helper()
+	s, _ := Step(ready(), StartDirect{App: "com.a", IDs: IDs{StreamID: "d1"}, URL: "rtmp://h/live/k", Permitted: true, Running: true}, t0)
+	s, _ = Step(s, GlassesSaid{StreamID: "d1", Status: protocol.StatusStreaming}, t0)
+	return s
+}

@@ -123,6 +123,7 @@ type Pulse struct {
 	Started  time.Time       // when start_stream was sent last
 	Again    bool            // that was not the first one for this stream id
 	Word     time.Time       // when the glasses last said that it runs, after Started
+	Unproven bool            // restored, and no word or answer of the glasses since
 	From     uint32          // number of the first keep-alive since Started
 	SendAt   time.Time       // the next keep-alive
 	AnswerBy time.Time       // the outstanding one; zero when there is none
