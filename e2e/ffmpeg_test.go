@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -41,20 +40,10 @@ func publishTo(t *testing.T, format, url string, more ...string) *process {
 	return start(t, "ffmpeg publisher", nil, argv...)
 }
 
-// readWithFFmpeg runs ffmpeg to its end and returns all that it said. ffmpeg
-// 5.1's HLS reader has died by SIGSEGV in the first moments of a stream; why is
-// not known, 116 attempts to repeat it did not. A run that died by a signal is
-// logged and made once more, a second death fails; every other failure stands.
+// readWithFFmpeg runs ffmpeg to its end and returns all that it said.
 func readWithFFmpeg(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
-	for again := false; ; again = true {
-		out, err := exec.Command("ffmpeg", append([]string{"-hide_banner", "-nostdin"}, args...)...).CombinedOutput()
-		var exit *exec.ExitError
-		if again || !errors.As(err, &exit) || exit.ExitCode() != -1 {
-			return out, err
-		}
-		t.Logf("ffmpeg died: %v; once more", err)
-	}
+	return exec.Command("ffmpeg", append([]string{"-hide_banner", "-nostdin"}, args...)...).CombinedOutput()
 }
 
 var (

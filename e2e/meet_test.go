@@ -198,3 +198,29 @@ func TestFirstSound(t *testing.T) {
 		b.do(nil, "close", page.protocol)
 	}
 }
+
+// An encoder that sends sound alone is live within 3 s, and every output plays
+// it, with a black picture.
+func TestSoundAlone(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, withSRT)
+	s := c.newStream()
+	start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
+		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", "-c:a", "aac", "-ac", "2", "-b:a", "96k", "-f", "flv", s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	for _, output := range []string{"hls", "dash", "rtmp", "srt"} {
+		if pictures, volume := watch(t, s.Play[output], 5); pictures < 10 || volume < -60 {
+			t.Errorf("%s: %d pictures, %.0f dB", output, pictures, volume)
+		}
+	}
+	b := startBrowser(t)
+	for _, protocol := range []string{"webrtc", "hls"} {
+		b.do(nil, "open", protocol, s.Play["page"]+"?protocol="+protocol)
+		b.waitPlayer(protocol, "glimpse.state === 'live' && glimpse.protocol === '"+protocol+"'")
+		b.do(nil, "click", protocol, "text=/sound on/i")
+		eventually(t, protocol+" is heard", func() bool {
+			var seen struct{ RMS float64 }
+			return b.try(&seen, "play", protocol, 2) == "" && seen.RMS > 0.01
+		})
+	}
+}

@@ -32,6 +32,9 @@ type Config struct {
 // writeTimeout bounds the writing of one part, or list, to a slow viewer.
 const writeTimeout = 30 * time.Second
 
+// firstClosed bounds the wait for a stream's first closed segment.
+const firstClosed = time.Second
+
 // Handler answers for the HLS of all streams. Safe for concurrent use.
 type Handler struct {
 	stores    Stores
@@ -172,9 +175,23 @@ func (v *viewer) multivariant(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	v.closed(r.Context())
 	body := multivariant(v.store, viewers.Name(viewers.HLS))
 	w.Header().Set("Cache-Control", "no-store")
 	send(w, r, listType, body)
+}
+
+// closed waits until a segment of each track is closed, which the second picture
+// does: ffmpeg 5 dies of a playlist without one. Streams of a picture now and then
+// are not waited for.
+func (v *viewer) closed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstClosed)
+	defer cancel()
+	for _, rd := range []*cmaf.Rendition{v.store.Video(), v.store.Audio()} {
+		if s := rd.Snapshot(); len(s.Segments) > 0 {
+			_, _ = rd.Wait(ctx, s.Segments[0].Number, -1) // what is there will do
+		}
+	}
 }
 
 func tooMany(w http.ResponseWriter) {

@@ -421,3 +421,32 @@ func FuzzServe(f *testing.F) {
 		}
 	})
 }
+
+// The first viewer's first lists have a closed segment each, however early it
+// comes: ffmpeg 5 dies of a list without one.
+func TestFirstListsHaveSegments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		r.mute = true
+		r.publish()
+		r.pause = func() { time.Sleep(200 * time.Millisecond) } // a slow source
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			time.Sleep(10 * time.Millisecond)
+			begun := time.Now()
+			session := r.session()
+			if d := time.Since(begun); d > time.Second {
+				t.Errorf("the first list took %v", d)
+			}
+			for _, name := range []string{"video.m3u8", "audio.m3u8"} {
+				if w := r.get(session + name); !strings.Contains(w.Body.String(), "#EXTINF") {
+					t.Errorf("%s without a segment: %s", name, w.Body)
+				}
+			}
+		}()
+		r.play(time.Second)
+		<-done
+	})
+}

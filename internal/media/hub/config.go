@@ -12,6 +12,7 @@ type Config struct {
 	SilentAfter  time.Duration // a publisher without a byte for so long is lost; default 5 s
 	PendingMax   time.Duration // a newcomer beside an incumbent must bring a key frame within; default 10 s
 	TrackWait    time.Duration // how long a first key frame waits for announced sound; default 500 ms
+	SoundAlone   time.Duration // a publisher of sound alone is shown in black after; default 2 s
 	FlapWindow   time.Duration // three takeovers within make the hub refuse newcomers for as long; default 30 s
 	MaxPublisher int           // publishers connected to one stream at once, the incumbent included; default 4
 	Converter    Converter     // makes sound that the source does not send; nil: readers go without
@@ -27,6 +28,7 @@ func (c Config) withDefaults() Config {
 	def(&c.SilentAfter, 5*time.Second)
 	def(&c.PendingMax, 10*time.Second)
 	def(&c.TrackWait, 500*time.Millisecond)
+	def(&c.SoundAlone, 2*time.Second)
 	def(&c.FlapWindow, 30*time.Second)
 	if c.RingBytes == 0 {
 		c.RingBytes = 16 << 20

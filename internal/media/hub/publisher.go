@@ -34,6 +34,8 @@ type Publisher struct {
 	keyAt        time.Time // arrival of the first key frame
 	held         []unit
 	heldBytes    int
+	heardAt      time.Time // arrival of the first sound
+	black        *black    // shown while there is sound alone
 }
 
 // unit is a frame on the source's clock.
@@ -71,13 +73,24 @@ func (p *Publisher) Video(pts, dts time.Duration, key bool, payload []byte) erro
 		return ErrNoTrack
 	}
 	c, ok := p.video.Codec.(codec.Video)
-	return p.write(unit{track: p.video, pts: pts, dts: dts, key: key && ok && c.IsKey(payload), payload: payload})
+	u := unit{track: p.video, pts: pts, dts: dts, key: key && ok && c.IsKey(payload), payload: payload}
+	if p.black != nil {
+		if !u.key {
+			u.at = time.Now()
+			return p.stream.touch(p, u)
+		}
+		p.black = nil
+	}
+	return p.write(u)
 }
 
 // Audio writes a sound frame; see Video.
 func (p *Publisher) Audio(pts time.Duration, payload []byte) error {
 	if p.audio == nil {
 		return ErrNoTrack
+	}
+	if err := p.soundAlone(pts); err != nil {
+		return err
 	}
 	return p.write(unit{track: p.audio, pts: pts, dts: pts, payload: payload})
 }

@@ -263,6 +263,8 @@ func (s *Stream) begin(now time.Time) {
 	s.meter.keyAt, s.meter.lastPTS = 0, 0
 	if t := s.source.video; t != nil {
 		s.run.video = t
+	} else if b := s.source.black; b != nil {
+		s.run.video = b.track
 	}
 	s.run.audio = s.source.audio
 	s.state = StateLive
