@@ -191,3 +191,20 @@ func (l *AppLink) display(m *protocol.Display) {
 	m.PackageName = l.app.app.Package
 	s.phone.socket.Offer(s.encode(m)) // a flood of texts must not cost the wearer the connection
 }
+
+// wifiSetup is an app's request_wifi_setup and the phone's show_wifi_setup.
+type wifiSetup struct {
+	protocol.Envelope
+	Reason string `json:"reason,omitempty"`
+	App    string `json:"appPackageName,omitempty"`
+}
+
+// wifi asks the wearer, in the app's name, to bring the glasses into a WiFi.
+func (l *AppLink) wifi(m *wifiSetup) {
+	s := l.session
+	if s.phone == nil || len(m.Reason) > maxDetail {
+		return
+	}
+	m.Envelope, m.App = s.envelope("show_wifi_setup", s.user), l.app.app.Package
+	s.phone.socket.Offer(s.encode(m)) // as a text: a flood must not cost the connection
+}

@@ -18,7 +18,7 @@ var seeds = []string{
 	`{"type":"glasses_battery_update","level":1e308}`, `{"type":"local_transcription","text":"\ud800","isFinal":true}`,
 	`{"type":"stream_status","status":"error","m":{"b":1}}`, `{"type":"keep_alive_ack","streamId":"a","ackId":"b","timestamp":1e400}`,
 	`{"type":"touch_event","gesture_name":"x"}`, `{"type":"stop_app","packageName":"com.x.app"}`,
-	`{"type":"photo_request","requestId":"r","size":7,"exposureTimeNs":{}}`, `{"type":"photo_response","requestId":"r","error":[]}`,
+	`{"type":"request_wifi_setup","reason":"x"}`, `{"type":"photo_request","requestId":"r","size":7,"exposureTimeNs":{}}`, `{"type":"photo_response","requestId":"r","error":[]}`,
 	`{"type":"start_app","packageName":"com.x.other"}`, `[[[[`, `{"type":{}}`, "",
 }
 

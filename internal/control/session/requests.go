@@ -39,6 +39,8 @@ func decodeApp(frame []byte) func(*AppLink) {
 		return decode(frame, (*AppLink).display)
 	case protocol.TypePing:
 		return decode(frame, (*AppLink).pong)
+	case "request_wifi_setup":
+		return decode(frame, (*AppLink).wifi)
 	case typePhotoRequest:
 		return decode(frame, (*AppLink).photo)
 	case protocol.TypeOwnershipRelease:
