@@ -26,10 +26,19 @@ const (
 // a row as x264 is allowed, and AAC.
 func publishFlashes(t *testing.T, url, bframes string) *process {
 	t.Helper()
-	return start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
+	return publishFlashesTo(t, "flv", url, "-b_strategy", "0", "-bf", bframes)
+}
+
+// publishFlashesTo does it in a format that the URL's protocol carries, with more
+// options of ffmpeg's output.
+func publishFlashesTo(t *testing.T, format, url string, more ...string) *process {
+	t.Helper()
+	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
 		"-f", "lavfi", "-i", flashing, "-f", "lavfi", "-i", beeping,
-		"-c:v", "libx264", "-preset", "veryfast", "-b_strategy", "0", "-bf", bframes, "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0",
-		"-c:a", "aac", "-b:a", "96k", "-f", "flv", url)
+		"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0",
+		"-c:a", "aac", "-b:a", "96k"}
+	argv = append(argv, more...)
+	return start(t, "ffmpeg publisher", nil, append(argv, "-f", format, url)...)
 }
 
 // publishOpusFlashes does it with Opus, by enhanced RTMP.
