@@ -193,47 +193,6 @@ const commands = {
     }, begun);
   },
 
-  // whip publishes a flash and a beep at each full second to a WHIP URL, from a
-  // page of its own, until the page is closed.
-  whip: (name, url) => pages.get(name).evaluate(async (url) => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
-    const c = canvas.getContext('2d');
-    const audio = new AudioContext();
-    const sink = audio.createMediaStreamDestination();
-    const tone = audio.createOscillator(), gain = audio.createGain();
-    tone.frequency.value = 1000;
-    gain.gain.value = 0;
-    tone.connect(gain).connect(sink);
-    tone.start();
-    let next = Math.ceil(audio.currentTime) + 1;
-    setInterval(() => {
-      for (; next < audio.currentTime + 0.5; next++) {
-        gain.gain.setValueAtTime(0.5, next);
-        gain.gain.setValueAtTime(0, next + 0.2);
-      }
-      c.fillStyle = audio.currentTime % 1 < 0.2 ? 'white' : 'black';
-      c.fillRect(0, 0, 640, 360);
-      c.fillStyle = '#333';
-      c.fillRect(0, 0, 40 + 40 * Math.sin(audio.currentTime * 9), 8); // no two pictures are the same
-    }, 10);
-    const pc = new RTCPeerConnection();
-    const [video] = canvas.captureStream(30).getVideoTracks(), [sound] = sink.stream.getAudioTracks();
-    const picture = pc.addTransceiver(video, { direction: 'sendonly', sendEncodings: [{ maxBitrate: 1500000 }] });
-    pc.addTransceiver(sound, { direction: 'sendonly' });
-    const h264 = RTCRtpSender.getCapabilities('video').codecs.filter((k) => /h264|rtx/i.test(k.mimeType));
-    picture.setCodecPreferences(h264);
-    await pc.setLocalDescription();
-    await new Promise((done) => {
-      if (pc.iceGatheringState === 'complete') done();
-      pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && done();
-    });
-    const answer = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
-    if (answer.status !== 201) throw new Error('WHIP: ' + answer.status + ' ' + await answer.text());
-    await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-    window.publisher = pc;
-    return new URL(answer.headers.get('Location'), url).href;
-  }, url),
-
   // meet measures for some seconds when flashes are shown and when beeps are
   // heard, in milliseconds on one clock.
   meet: (name, seconds) => pages.get(name).evaluate(async (seconds) => {

@@ -96,7 +96,9 @@ func TestDashPlayer(t *testing.T) {
 	if seen.Latency < 1 || seen.Latency > 4 {
 		t.Errorf("%.1f s behind live", seen.Latency)
 	}
-	var now struct{ Stats struct{ Viewers map[string]int } }
+	var now struct {
+		Stats struct{ Viewers map[string]int }
+	}
 	if c.api("GET", "/api/v1/streams/"+s.ID, nil, &now); now.Stats.Viewers["dash"] != 1 { // asked many times, in one session
 		t.Errorf("viewers %v", now.Stats.Viewers)
 	}

@@ -44,16 +44,17 @@ func publishFlashesTo(t *testing.T, format, url string, more ...string) *process
 // publishOpusFlashes does it with Opus, by enhanced RTMP.
 func publishOpusFlashes(t *testing.T, url string) {
 	t.Helper()
-	publishOpus(t, url, beeping)
+	encodeOpus(t, beeping).publish(t, url)
 }
 
 // publishOpusTone feeds flashes and a tone without an end.
 func publishOpusTone(t *testing.T, url string) {
 	t.Helper()
-	publishOpus(t, url, "sine=frequency=440:sample_rate=48000")
+	encodeOpus(t, "sine=frequency=440:sample_rate=48000").publish(t, url)
 }
 
-func publishOpus(t *testing.T, url, heard string) {
+// encodeOpus makes a clip of flashes, in H.264, and of what is heard, in Opus.
+func encodeOpus(t *testing.T, heard string) *enhanced {
 	t.Helper()
 	dir := t.TempDir()
 	picture, sound := filepath.Join(dir, "picture.ts"), filepath.Join(dir, "sound.ts")
@@ -65,15 +66,21 @@ func publishOpus(t *testing.T, url, heard string) {
 	e.readTS(t, sound)
 	// The encoder's delay makes one packet more than the clip is long.
 	e.units = slices.DeleteFunc(e.units, func(u enhancedUnit) bool { return u.sound && u.pts >= e.length })
-	e.publish(t, url)
+	return e
 }
 
 // lag decodes a URL and returns how much later the flashes are than the beeps,
 // in milliseconds (median), on the time line of ffmpeg's demuxer.
 func lag(t *testing.T, url string) float64 {
 	t.Helper()
-	out, err := readWithFFmpeg(t, "-nostats", "-rw_timeout", "20000000", "-i", url, "-t", "7",
-		"-vf", "blackdetect=d=0.3:pix_th=0.5", "-af", "silencedetect=noise=-30dB:d=0.3", "-f", "null", "-")
+	return lagOf(t, "-rw_timeout", "20000000", "-i", url)
+}
+
+// lagOf does it with ffmpeg's own words for the input.
+func lagOf(t *testing.T, url ...string) float64 {
+	t.Helper()
+	out, err := readWithFFmpeg(t, slices.Concat([]string{"-nostats"}, url, []string{"-t", "7",
+		"-vf", "blackdetect=d=0.3:pix_th=0.5", "-af", "silencedetect=noise=-30dB:d=0.3", "-f", "null", "-"})...)
 	if err != nil {
 		t.Fatalf("ffmpeg cannot read %s: %v\n%s", url, err, out)
 	}
