@@ -119,3 +119,41 @@ func goneFor(t *testing.T, how, gone string) {
 		t.Errorf("the app was told of %d ends, want 1", n)
 	}
 }
+
+// Glasses publish a managed stream in the way that they like best, and it plays
+// with pictures and sound whatever that is.
+//
+// D1 D8
+func TestGlassesPublishByAll(t *testing.T) {
+	t.Parallel()
+	const user, pkg = "wearer@example.com", "com.example.ways"
+	for prefer, publisher := range map[string]string{"rtmp": "rtmp publisher", "srt": "srt publisher", "whip": "whip publisher"} {
+		t.Run(prefer, func(t *testing.T) {
+			t.Parallel()
+			port := freePort(t)
+			c := startCloud(t, withSRT+"apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+			w := c.startGlasses(t, user, "--prefer", prefer)
+			a := startApp(t, "alpha", pkg, port)
+			c.startSession(a, user)
+			var u urls
+			a.do(&u, "managed", map[string]any{})
+			wantMoving(t, u.HLS)
+			if c.count(publisher) == 0 {
+				t.Errorf("the server has seen no %s", publisher)
+			}
+			// Everything is lost for a while and comes back.
+			a.mark()
+			w.say("drop 9s")
+			a.status("preparing")
+			a.status("active")
+			eventually(t, "pictures and sound again", func() bool {
+				pictures, volume := watch(t, u.HLS, 5)
+				return pictures > 100 && volume > -60
+			})
+			a.mark()
+			a.do(nil, "stopManaged")
+			a.status("stopped")
+			w.waitLine("stopped", 0)
+		})
+	}
+}

@@ -109,11 +109,12 @@ func pick(tracks []*frame.Track) (video *codec.H264, audio *codec.Opus, err erro
 }
 
 // A connection on which nothing is heard for silentAfter and lostAfter together is
-// lost.
+// lost. The first packet waits for settle.
 const (
 	silentAfter = 5 * time.Second
 	lostAfter   = 7 * time.Second
 	checkEvery  = 2 * time.Second
+	settle      = 20 * time.Millisecond
 )
 
 // The payload types of the offer.
@@ -209,12 +210,13 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	select {
 	case <-c.up:
-		return nil
 	case <-c.done:
 		return c.ended
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	time.Sleep(settle) // the other side may still be at its end of the handshake: a key frame lost is a second lost
+	return nil
 }
 
 // changed follows the connection's state.
