@@ -22,6 +22,10 @@ if [ "$want" = all ]; then
 	need npm 'nodejs npm' node
 	have chromium || have chromium-browser || have google-chrome ||
 		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'
+	# A server of others that glasses stream to; elsewhere its tests are skipped.
+	if have apt-get && ! [ -f /usr/lib/nginx/modules/ngx_rtmp_module.so ]; then
+		need nginx-rtmp 'nginx-light libnginx-mod-rtmp libnginx-mod-stream' ''
+	fi
 fi
 
 install() {
