@@ -157,3 +157,25 @@ func TestGlassesPublishByAll(t *testing.T) {
 		})
 	}
 }
+
+// Glasses that like WebRTC best publish by SRT when the stream is sent on to a
+// platform, here nginx, and it plays there and by HLS.
+//
+// D4 D8
+func TestRestreamedGlassesPublishBySRT(t *testing.T) {
+	t.Parallel()
+	const user, pkg = "wearer@example.com", "com.example.onward"
+	port := freePort(t)
+	platform, _, _ := nginx(t)
+	c := startCloud(t, "outbound: {allow_private: true}\n"+withSRT+"apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+	c.startGlasses(t, user, "--prefer", "whip")
+	a := startApp(t, "sdk2", pkg, port)
+	c.startSession(a, user)
+	var u urls
+	a.do(&u, "managed", map[string]any{"restreamDestinations": []map[string]string{{"url": platform + "/live/key", "name": "YouTube"}}})
+	wantMoving(t, u.HLS)
+	wantMoving(t, platform+"/live/key")
+	if srt, whip := c.count("srt publisher connected"), c.count("whip publisher connected"); srt == 0 || whip != 0 {
+		t.Errorf("%d publishers by SRT, %d by WHIP", srt, whip)
+	}
+}

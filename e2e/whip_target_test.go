@@ -85,8 +85,8 @@ func (w *whipTarget) ServeHTTP(res http.ResponseWriter, req *http.Request) {
 	io.WriteString(res, answer)
 }
 
-// received is what Chromium has decoded so far.
-type received struct {
+// decoded is what Chromium has decoded so far.
+type decoded struct {
 	Pictures, Width, Height int
 	Codec                   string
 	Sound                   float64
@@ -116,7 +116,7 @@ func TestDirectByWHIP(t *testing.T) {
 	c.startSession(a, user)
 	a.do(nil, "direct", url)
 	a.status("active")
-	var got received
+	var got decoded
 	eventually(t, "Chromium shows and hears the film", func() bool {
 		target.browser.do(&got, "eval", "sink", countReceived)
 		return got.Pictures > 90 && got.Sound > 0.001

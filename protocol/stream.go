@@ -212,7 +212,7 @@ type GlassesState struct {
 	Status    string `json:"status"` // CONNECTED, DISCONNECTED
 	Wifi      *Wifi  `json:"wifi,omitempty"`
 	// StreamTypes are how the glasses can publish, the one they like best first:
-	// "srt", "webrtc", "rtmps", "rtmp". Our addition: without it the model says.
+	// "webrtc", "srt", "rtmps", "rtmp". Our addition: without it the model says.
 	StreamTypes []string `json:"supportedStreamTypes,omitempty"`
 }
 

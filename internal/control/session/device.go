@@ -60,9 +60,9 @@ func (d *device) capabilities() *protocol.Capabilities {
 	return &c
 }
 
-// streamTypes are the known ways to publish, the best first: SRT repairs what a
-// network loses, WebRTC adapts to it, RTMP waits.
-func streamTypes() []string { return []string{"srt", "webrtc", "rtmps", "rtmp"} }
+// streamTypes are the known ways to publish, the best first: WebRTC adapts to a
+// network and is live soonest, SRT repairs what it loses, RTMP waits.
+func streamTypes() []string { return []string{"webrtc", "srt", "rtmps", "rtmp"} }
 
 // known is what we know of the words in which glasses name their ways to publish,
 // each once, in their order; nil when there is none.

@@ -14,7 +14,7 @@ type Streams interface {
 	// when it returns.
 	Open(spec IngestSpec) (Ingest, error)
 	// PushURL is where glasses publish with an ingest key, by the first of the
-	// ways ("srt", "webrtc", "rtmps", "rtmp") that there is, else by any. base is the address
+	// ways ("webrtc", "srt", "rtmps", "rtmp") that there is, else by any. base is the address
 	// under which the wearer's phone reaches us, "http://host:port" or https.
 	PushURL(base, ingestKey string, ways []string) string
 	// WatchURLs are the complete URLs of a playback id under base.

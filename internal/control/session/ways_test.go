@@ -8,20 +8,22 @@ import (
 // Glasses publish in the way that they like best of those that there are; a
 // stream that is sent on to platforms comes by SRT when they can. Of glasses that
 // do not say the model tells.
+//
+// D4 D8
 func TestWaysToPublish(t *testing.T) {
 	for _, c := range []struct {
 		name, said, more string
 		want             []string
 		shown            []string // in the capabilities
 	}{
-		{"unsaid", ``, ``, []string{"srt", "webrtc", "rtmp"}, []string{"rtmp", "srt", "webrtc"}},
+		{"unsaid", ``, ``, []string{"webrtc", "srt", "rtmp"}, []string{"rtmp", "srt", "webrtc"}},
 		{"their order", `["rtmp","srt"]`, ``, []string{"rtmp", "srt"}, []string{"rtmp", "srt"}},
 		{"WHIP first", `["webrtc","rtmp"]`, ``, []string{"webrtc", "rtmp"}, []string{"webrtc", "rtmp"}},
 		{"sent on", `["webrtc","rtmp","srt"]`, `,"restreamDestinations":[{"url":"rtmp://a.example/live/key"}]`,
 			[]string{"srt", "webrtc", "rtmp"}, []string{"webrtc", "rtmp", "srt"}},
 		{"sent on without SRT", `["rtmp"]`, `,"restreamDestinations":[{"url":"rtmp://a.example/live/key"}]`, []string{"rtmp"}, []string{"rtmp"}},
 		{"unknown words", `["carrier-pigeon","rtmps","rtmps"]`, ``, []string{"rtmps"}, []string{"rtmps"}},
-		{"nothing known", `["carrier-pigeon"]`, ``, []string{"srt", "webrtc", "rtmp"}, []string{"rtmp", "srt", "webrtc"}},
+		{"nothing known", `["carrier-pigeon"]`, ``, []string{"webrtc", "srt", "rtmp"}, []string{"rtmp", "srt", "webrtc"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
