@@ -19,6 +19,8 @@ need ffmpeg ffmpeg ffmpeg
 if [ "$want" = all ]; then
 	need gcc 'gcc libc6-dev' ''
 	printf '#include <wels/codec_api.h>\n' | cc -E - >/dev/null 2>&1 || need openh264 libopenh264-dev openh264
+	have apt-get && [ ! -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] &&
+		need nginx-rtmp 'nginx-light libnginx-mod-rtmp' '' # a server of others to push to
 	need npm 'nodejs npm' node
 	have chromium || have chromium-browser || have google-chrome ||
 		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'
