@@ -149,6 +149,31 @@ func TestAnswerKeepsTheOrder(t *testing.T) {
 	}
 }
 
+// A publisher's answer receives, with feedback that lets the sender adapt, and
+// names no source.
+func TestPublisherAnswer(t *testing.T) {
+	offer := strings.ReplaceAll(chromiumOffer(t), "a=recvonly", "a=sendonly")
+	o, err := parsePublish([]byte(offer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := string(testAnswerer().write(o))
+	for _, want := range []string{"a=recvonly", "a=extmap:", "a=rtcp-fb:108 transport-cc", "a=rtcp-fb:108 nack\r", "a=rtcp-fb:108 nack pli",
+		"a=rtcp-fb:111 transport-cc", "a=rtpmap:109 rtx/90000", " tcp ", "a=ice-lite"} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("no %q in\n%s", want, answer)
+		}
+	}
+	for _, never := range []string{"a=sendonly", "a=ssrc", "msid"} {
+		if strings.Contains(answer, never) {
+			t.Errorf("%q in\n%s", never, answer)
+		}
+	}
+	if s := o.accepted("video"); s.seq == 0 || !s.twcc {
+		t.Errorf("%+v", s)
+	}
+}
+
 // FuzzOffer: no offer makes the parser fail in another way than a refusal, and
 // every accepted one is answered with SDP that parses, section by section.
 func FuzzOffer(f *testing.F) {
@@ -156,8 +181,12 @@ func FuzzOffer(f *testing.F) {
 	f.Add([]byte(offer), byte(66))
 	f.Add([]byte(strings.ReplaceAll(offer, "a=mid:", "a=mid:\t")), byte(100))
 	f.Add([]byte("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"), byte(77))
+	f.Add([]byte(strings.ReplaceAll(offer, "a=recvonly", "a=sendonly")), byte(0)) // a publisher's
 	f.Fuzz(func(t *testing.T, text []byte, profile byte) {
 		o, err := parseOffer(text, profile)
+		if profile == 0 {
+			o, err = parsePublish(text)
+		}
 		var why *refusal
 		if err != nil {
 			if !errors.As(err, &why) {

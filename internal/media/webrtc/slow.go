@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"glimpse/internal/media/webrtc/transport"
 )
 
 // WHEP has no word for "play something else": a viewer whose network is too slow
@@ -49,10 +51,5 @@ func (s *Server) slowHere(playback string, client netip.Addr) error {
 }
 
 func placeOf(playback string, client netip.Addr) place {
-	bits := 32
-	if !client.Is4() {
-		bits = 64
-	}
-	site, _ := client.Prefix(bits)
-	return place{playback, site}
+	return place{playback, transport.Site(client)}
 }

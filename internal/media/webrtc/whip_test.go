@@ -365,3 +365,24 @@ func TestPatchRestartsICE(t *testing.T) {
 		t.Errorf("restart: %d %v %q", res.StatusCode, res.Header, text)
 	}
 }
+
+// MEDIA H1: a picture that stands still is not silence as long as the publisher
+// reports; when those end too, the stream is interrupted.
+func TestReportsAreNoSilence(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	e := r.encode("/whip/key", nil)
+	d := r.decode()
+	eventually(t, "pictures", func() bool { return d.numbers.Load() > 20 })
+	close(e.stop) // no media any more, but sender reports
+	<-e.done
+	last := r.stream.Stats().LastByte
+	eventually(t, "reports for longer than a silence may last", func() bool {
+		return r.stream.Stats().LastByte.Sub(last) > 5500*time.Millisecond
+	})
+	if got := r.stream.State(); got != hub.StateLive {
+		t.Errorf("the stream is %v", got)
+	}
+	_ = e.pc.GracefulClose()
+	eventually(t, "the interruption", func() bool { return r.stream.State() == hub.StateInterrupted })
+}

@@ -151,6 +151,13 @@ func (l *link) park() {
 	l.parked = true
 }
 
+// done reports whether the handshake is over.
+func (l *link) done() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.parked
+}
+
 // again sends the last flight once more; bye sends the close_notify alert.
 func (l *link) again() { l.resend(func() [][]byte { return l.flight }) }
 func (l *link) bye()   { l.resend(func() [][]byte { return l.farewell }) }

@@ -301,7 +301,7 @@ func (m *Mux) Crowded(client netip.Addr) bool {
 	for at := range m.peers {
 		if at.waiting() {
 			all++
-			if site(at.client) == site(client) {
+			if Site(at.client) == Site(client) {
 				same++
 			}
 		}
@@ -309,8 +309,8 @@ func (m *Mux) Crowded(client netip.Addr) bool {
 	return all >= maxPending || same >= maxPendingSite
 }
 
-// site is what counts as one address: an IPv4 address or an IPv6 /64.
-func site(a netip.Addr) netip.Prefix {
+// Site is what counts as one address: an IPv4 address or an IPv6 /64.
+func Site(a netip.Addr) netip.Prefix {
 	bits := 32
 	if !a.Is4() {
 		bits = 64

@@ -72,6 +72,7 @@ type Peer struct {
 	creds     []credentials // newest last; two while an ICE restart is under way
 	closed    bool
 	connected bool
+	left      bool // an alert came before connected
 	link      *link
 	path      path
 	known     []netip.AddrPort // UDP addresses that passed a check, oldest first
@@ -202,14 +203,23 @@ func (p *Peer) connect() {
 	case <-ctx.Done():
 		return
 	}
+	if p.welcome(keys) {
+		p.handler.Ended("closed by the peer")
+	}
+}
+
+// welcome gives the keys to the handler, and says whether the peer has left
+// meanwhile.
+func (p *Peer) welcome(keys *Keys) (left bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return
+	if p.closed || p.left {
+		return p.left
 	}
 	p.connected = true
 	p.mux.stats.pending.Add(-1)
 	p.handler.Connected(keys, p.mux.socket.prepare(p.path))
+	return false
 }
 
 // dtls handles a DTLS datagram from one of the peer's addresses. It says whether
@@ -219,12 +229,13 @@ func (p *Peer) dtls(b []byte, from path, now time.Time) (over bool) {
 	missed := false
 	switch {
 	case p.closed || p.link == nil:
-	case !p.connected:
+	case !p.connected && !p.link.done():
+		p.left = p.left || b[0] == dtlsAlert // which the handshake may not look at any more
 		p.link.feed(b)
 	case b[0] == dtlsHandshake || b[0] == dtlsChangeCipherSpec:
 		// The client lacks our Finished, so it could not open what came since.
 		p.link.again()
-		missed = true
+		missed = p.connected
 	case b[0] == dtlsAlert:
 		// It cannot be authenticated any more; the address was.
 		over = from == p.path

@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -87,5 +88,43 @@ func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
 				t.Error("offload was refused")
 			}
 		})
+	}
+}
+
+// MEDIA W4: without segmentation offload the same datagrams leave one by one.
+func TestOffloadAndFallbackSendTheSame(t *testing.T) {
+	s, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	peer, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	var got [2][][]byte
+	for i := range got {
+		d := s.destination(path{remote: peer.LocalAddr().(*net.UDPAddr).AddrPort()})
+		d.offload = i == 0
+		bytes := make([]byte, 5*300+70)
+		for k := range bytes {
+			bytes[k] = byte(k / 50)
+		}
+		if err := s.send(&d, bytes, train{count: 6, size: 300, bytes: len(bytes)}); err != nil {
+			t.Fatal(err)
+		}
+		for range 6 {
+			buf := make([]byte, 1000)
+			_ = peer.SetReadDeadline(time.Now().Add(5 * time.Second))
+			n, err := peer.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[i] = append(got[i], buf[:n])
+		}
+	}
+	if !slices.EqualFunc(got[0], got[1], slices.Equal[[]byte]) || len(got[0][5]) != 70 {
+		t.Errorf("%d and %d datagrams differ", len(got[0]), len(got[1]))
 	}
 }

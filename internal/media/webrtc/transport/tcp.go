@@ -167,7 +167,7 @@ func (m *Mux) enter(s *stream) bool {
 	}
 	same := 0
 	for other := range m.streams {
-		if site(other.at.remote.Addr()) == site(s.at.remote.Addr()) {
+		if Site(other.at.remote.Addr()) == Site(s.at.remote.Addr()) {
 			same++
 		}
 	}

@@ -1,0 +1,174 @@
+package webrtc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/dtls/v3/pkg/crypto/fingerprint"
+	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+	"github.com/pion/stun/v3"
+)
+
+// visitor joins and leaves as a browser does, with as little as that needs.
+type visitor struct {
+	r           *rig
+	certificate tls.Certificate
+	fingerprint string
+}
+
+func newVisitor(r *rig) *visitor {
+	r.t.Helper()
+	certificate, err := selfsign.GenerateSelfSigned()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	hash, err := fingerprint.HashFromString("sha-256")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	v := &visitor{r: r, certificate: certificate}
+	if v.fingerprint, err = fingerprint.Fingerprint(leaf, hash); err != nil {
+		r.t.Fatal(err)
+	}
+	return v
+}
+
+// heard is a connection that tells of the first media and keeps them from DTLS.
+type heard struct {
+	net.PacketConn
+	media chan struct{}
+	once  sync.Once
+}
+
+func (h *heard) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := h.PacketConn.ReadFrom(b)
+		if err != nil || n == 0 || b[0] < 128 {
+			return n, from, err
+		}
+		if b[1] < 192 || b[1] > 223 {
+			h.once.Do(func() { close(h.media) })
+		}
+	}
+}
+
+// visit joins and leaves, by DELETE or by the connection's own goodbye; with the
+// first picture, or in haste.
+func (v *visitor) visit(byDelete, haste bool) error {
+	res, answer := v.r.do("POST", "/live/play/whep", strings.ReplaceAll("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=group:BUNDLE 0\n"+
+		"m=video 9 UDP/TLS/RTP/SAVPF 96\nc=IN IP4 0.0.0.0\na=mid:0\na=recvonly\na=rtcp-mux\na=setup:active\n"+
+		"a=ice-ufrag:visitor\na=ice-pwd:0123456789abcdefghijklmnop\na=fingerprint:sha-256 "+v.fingerprint+"\n"+
+		"a=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1;profile-level-id=42e01f\n", "\n", "\r\n"))
+	if res.StatusCode != 201 {
+		return fmt.Errorf("%d %s", res.StatusCode, answer)
+	}
+	ufrag, password := fragment(answer)
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	to := net.UDPAddrFromAddrPort(v.r.server.Addr())
+	check, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ufrag+":visitor"),
+		stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.NewShortTermIntegrity(password), stun.Fingerprint)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.WriteTo(check.Raw, to); err != nil {
+		return err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.Read(make([]byte, 1500)); err != nil {
+		return fmt.Errorf("the check: %w", err)
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	media := &heard{PacketConn: conn, media: make(chan struct{})}
+	client, err := dtls.ClientWithOptions(media, to, dtls.WithCertificates(v.certificate), dtls.WithInsecureSkipVerify(true),
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := client.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("the handshake: %w", err)
+	}
+	if !haste {
+		select {
+		case <-media.media:
+		case <-ctx.Done():
+			return errors.New("no media came")
+		}
+	}
+	if byDelete {
+		if res, _ := v.r.do("DELETE", res.Header.Get("Location"), ""); res.StatusCode != 200 {
+			return fmt.Errorf("DELETE: %d", res.StatusCode)
+		}
+	}
+	return client.Close()
+}
+
+// descriptors counts this process's open files, where the system tells.
+func descriptors() int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(list)
+}
+
+// A thousand viewers that come and go leave nothing behind: no goroutine, no
+// descriptor, no entry in a table.
+func TestThousandJoinsAndLeaves(t *testing.T) {
+	r := newRig(t, nil)
+	r.publish()
+	v := newVisitor(r)
+	if err := v.visit(true, false); err != nil { // warm: the feed and connections are there
+		t.Fatal(err)
+	}
+	goroutines, files := runtime.NumGoroutine(), descriptors()
+	const visits, together = 1000, 8
+	var next atomic.Int64
+	var tasks sync.WaitGroup
+	for range together {
+		tasks.Go(func() {
+			for n := next.Add(1); n <= visits; n = next.Add(1) {
+				if err := v.visit(n%2 == 0, n%4 == 1); err != nil {
+					t.Errorf("visit %d: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	tasks.Wait()
+	eventually(t, "all viewers to be gone", func() bool { s := r.server.Stats(); return s.Viewers == 0 && s.Pending == 0 })
+	if s := r.server.Stats(); s.Sessions != visits+1 || s.Failed > visits/4 {
+		t.Errorf("%+v", s)
+	}
+	// Each worker keeps an HTTP connection: two goroutines and descriptors at each end.
+	eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+4*together })
+	if got := descriptors(); got > files+2*together {
+		t.Errorf("%d descriptors, %d before", got, files)
+	}
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if n := len(r.server.sessions); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
