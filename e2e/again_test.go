@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,12 +64,27 @@ func TestWebhookAgain(t *testing.T) {
 	if again := f.share(t); again != links {
 		t.Errorf("went on with %+v, want %+v", again, links)
 	}
-	f.leave(t, links)
 	for typ, want := range map[string]int{
-		"app.stopped": 0, "app.given_up": 0, "app.resurrected": 0, "stream.began": 1, "stream.ended": 1, "hold.began": 4, "hold.ended": 4,
+		"app.stopped": 0, "app.given_up": 0, "app.resurrected": 0, "stream.began": 1, "stream.ended": 0, "hold.began": 4, "hold.ended": 0,
 	} {
 		if n := h.count(happened{Type: typ}); n != want {
 			t.Errorf("%d times %s, want %d", n, typ, want)
 		}
 	}
+	ends := map[string]int{}
+	for style, a := range f.apps {
+		ends[style] = a.count(`^@\{"event":"stop"`)
+		a.mark()
+	}
+	c.restart(t, syscall.SIGKILL) // who gave a session away and took it again is one who runs
+	for style, a := range f.apps {
+		if e := a.status("active"); e.StreamID != links.StreamID {
+			t.Errorf("%s goes on with %+v after a restart, want %+v", style, e, links)
+		}
+		if n := a.count(`^@\{"event":"stop"`) - ends[style]; n != 0 {
+			t.Errorf("%s ran onStop %d times at a restart", style, n)
+		}
+	}
+	eventually(t, "the links play again", func() bool { code, _, _ := get(t, links.HLS); return code == 200 })
+	f.leave(t, links)
 }
