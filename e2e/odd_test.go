@@ -47,7 +47,7 @@ func oddStreams() []oddStream {
 		{name: "a key frame in 30 s", input: small + "30", more: []string{"-g", "900", "-keyint_min", "900"}, parts: true, width: 640, rate: 30, long: true, segment: 12},
 		{name: "1080p60 at 8 Mb/s", input: "testsrc2=size=1920x1080:rate=60", more: []string{"-g", "120", "-b:v", "8M", "-minrate", "8M", "-maxrate", "8M", "-bufsize", "8M"},
 			parts: true, width: 1920, rate: 60, long: true},
-		{name: "key frames of 4 MB", input: "testsrc2=size=1920x1080:rate=2,noise=alls=100:allf=t", more: []string{"-g", "4", "-b:v", "40M", "-qp", "4"}, width: 1920, rate: 2, long: true},
+		{name: "key frames of 4 MB", input: "testsrc2=size=1920x1080:rate=2,noise=alls=96:allf=t", more: []string{"-g", "4", "-b:v", "40M", "-qp", "8"}, width: 1920, rate: 2, long: true},
 	}
 }
 

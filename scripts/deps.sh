@@ -21,6 +21,9 @@ if [ "$want" = all ]; then
 	printf '#include <wels/codec_api.h>\n' | cc -E - >/dev/null 2>&1 || need openh264 libopenh264-dev openh264
 	have apt-get && [ ! -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] &&
 		need nginx-rtmp 'nginx-light libnginx-mod-rtmp' '' # a server of others to push to
+	# Players, for the long tests.
+	need cvlc 'vlc-bin vlc-plugin-base' '--cask vlc'
+	need gst-launch-1.0 'gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav' gstreamer
 	need npm 'nodejs npm' node
 	have chromium || have chromium-browser || have google-chrome ||
 		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'

@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// videoJSPage is a page of somebody else that plays a playlist by Video.js.
+const videoJSPage = `<!DOCTYPE html>
+<meta charset="utf-8"><title>Video.js</title>
+<video id="v" class="video-js" autoplay muted controls width="640" height="360"></video>
+<script src="video.js"></script>
+<script>
+const video = document.querySelector('video');
+window.seen = { errors: [] };
+const player = videojs('v', { liveui: true, html5: { vhs: { llhls: true } } });
+player.on('error', () => seen.errors.push(player.error().message));
+player.src({ src: %q, type: 'application/x-mpegURL' });
+player.play();
+</script>`
+
+// Video.js on a page of another origin plays the playlist.
+//
+// C48
+func TestVideoJS(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "")
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /video.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "node_modules/video.js/dist/video.min.js")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, videoJSPage, s.Play["hls"])
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	b := startBrowser(t)
+	b.do(nil, "open", "videojs", srv.URL+"/")
+	eventually(t, "Video.js plays", func() bool {
+		var ok bool
+		return b.try(&ok, "eval", "videojs", "document.querySelector('video').currentTime > 2 && document.querySelector('video').videoWidth === 640") == "" && ok
+	})
+	var errors []string
+	if b.do(&errors, "eval", "videojs", "seen.errors"); len(errors) > 0 {
+		t.Errorf("errors %q", errors)
+	}
+}
+
+// ffplay shows a hundred pictures of the playlist.
+//
+// C48
+func TestFFplay(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "")
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	p := start(t, "ffplay", []string{"SDL_VIDEODRIVER=dummy", "SDL_AUDIODRIVER=dummy"},
+		"ffplay", "-hide_banner", "-nostats", "-vf", "showinfo", s.Play["hls"])
+	p.waitLine(`Parsed_showinfo.* n: *100 `, 0)
+}
+
+// VLC and GStreamer play what the server offers. GLIMPSE_LONG asks for them.
+//
+// C48
+func TestDesktopPlayers(t *testing.T) {
+	if !long {
+		t.SkipNow()
+	}
+	c := startCloud(t, "srt: {addr: \"127.0.0.1:0\"}\n")
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	// Not by HLS and DASH: the adaptive demuxers of GStreamer 1.22 abort by an
+	// assertion of their own now and then, or never leave their buffering.
+	for _, protocol := range []string{"rtmp", "srt"} {
+		t.Run("GStreamer "+protocol, func(t *testing.T) {
+			p := start(t, "gst-launch-1.0", nil, "gst-launch-1.0", "uridecodebin3", "uri="+s.Play[protocol],
+				"!", "videoconvert", "!", "fakesink", "num-buffers=90", "sync=false")
+			p.waitLine(`Execution ended after`, 0) // at the ninetieth picture
+			if p.tail(200); p.err != nil {
+				t.Error(p.err)
+			}
+		})
+	}
+	for _, protocol := range []string{"hls", "dash", "rtmp"} { // Debian's VLC has no SRT in these packages
+		t.Run("VLC "+protocol, func(t *testing.T) {
+			dir, err := os.MkdirTemp("/tmp", "glimpse-vlc-") // VLC refuses to run as root: anybody may write here
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // see above
+				t.Fatal(err)
+			}
+			argv := []string{"cvlc", "--no-audio", "--vout=dummy", "--video-filter=scene", "--scene-format=png", "--scene-ratio=15",
+				"--scene-path=" + dir, s.Play[protocol]}
+			if syscall.Getuid() == 0 {
+				argv = append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=" + dir}, argv...)
+			}
+			start(t, "cvlc", nil, argv...)
+			eventuallyIn(t, "VLC shows 45 pictures", 2*patience, func() bool {
+				shown, _ := filepath.Glob(filepath.Join(dir, "scene*.png"))
+				return len(shown) >= 3
+			})
+		})
+	}
+}
