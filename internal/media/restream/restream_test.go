@@ -431,3 +431,20 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Destinations insist on sound: a stream of pictures alone is sent with silence.
+func TestSilenceForPicturesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.add("a", good)
+		w.publish(10 * time.Second)
+		synctest.Wait()
+		l := w.link(good, 0)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if want := 10 * 48000 / 1024; l.silence < want-30 || l.silence > want+30 {
+			t.Errorf("%d frames of silence in 10 s", l.silence)
+		}
+	})
+}

@@ -47,7 +47,7 @@ func parent(ffmpeg string) {
 	select {}
 }
 
-func newTranscoder(t *testing.T, cfg Config) *Transcoder {
+func newTranscoder(t testing.TB, cfg Config) *Transcoder {
 	t.Helper()
 	tc := New(cfg, slog.New(slog.DiscardHandler))
 	t.Cleanup(tc.Close)
@@ -55,7 +55,7 @@ func newTranscoder(t *testing.T, cfg Config) *Transcoder {
 }
 
 // script writes a stand-in for ffmpeg and returns its path.
-func script(t *testing.T, body string) string {
+func script(t testing.TB, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ffmpeg")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
@@ -64,7 +64,7 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-func ffmpeg(t *testing.T, in []byte, args ...string) []byte {
+func ffmpeg(t testing.TB, in []byte, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-hide_banner", "-loglevel", "error"}, args...)...)
 	var out, errs bytes.Buffer
@@ -80,7 +80,7 @@ const beepAt = time.Second
 
 // signal encodes three seconds of picture and sound and returns the frames,
 // the first picture at time 0 and, a little before it, the encoder's priming.
-func signal(t *testing.T, rate, channels string) []*frame.Frame {
+func signal(t testing.TB, rate, channels string) []*frame.Frame {
 	t.Helper()
 	return demux(t, ffmpeg(t, nil,
 		"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30",
@@ -89,7 +89,7 @@ func signal(t *testing.T, rate, channels string) []*frame.Frame {
 		"-c:a", "aac", "-ac", channels, "-f", "flv", "pipe:1"))
 }
 
-func demux(t *testing.T, file []byte) []*frame.Frame {
+func demux(t testing.TB, file []byte) []*frame.Frame {
 	t.Helper()
 	var frames []*frame.Frame
 	var tracks [10]*frame.Track
@@ -136,7 +136,7 @@ func demux(t *testing.T, file []byte) []*frame.Frame {
 
 // soundOf encodes the signal's sound with a codec and returns its frames, the
 // first sample of the signal at time 0.
-func soundOf(t *testing.T, encoder, rate, channels string) []*frame.Frame {
+func soundOf(t testing.TB, encoder, rate, channels string) []*frame.Frame {
 	t.Helper()
 	if encoder == "aac" {
 		return onlySound(signal(t, rate, channels))

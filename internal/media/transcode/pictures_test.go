@@ -17,7 +17,7 @@ import (
 
 // reordered encodes pictures as OBS and x264 do by default: B-frames that others
 // refer to; key frames at 0, 0.7 s and 2.1 s; variable frame rate.
-func reordered(t *testing.T) []*frame.Frame {
+func reordered(t testing.TB) []*frame.Frame {
 	t.Helper()
 	frames := demux(t, ffmpeg(t, nil,
 		"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30", "-t", "3",

@@ -31,7 +31,7 @@ func (c collected) Problem(err error) {
 }
 
 // convertAll gives a new child all frames at once and returns what comes out.
-func convertAll(t *testing.T, to hub.Sound, frames []*frame.Frame) []*frame.Frame {
+func convertAll(t testing.TB, to hub.Sound, frames []*frame.Frame) []*frame.Frame {
 	t.Helper()
 	tc := newTranscoder(t, Config{})
 	src := make(feed, len(frames))
@@ -51,7 +51,7 @@ func convertAll(t *testing.T, to hub.Sound, frames []*frame.Frame) []*frame.Fram
 }
 
 // beep decodes what was converted and returns when the beep begins on its timeline.
-func beep(t *testing.T, to hub.Sound, frames []*frame.Frame) time.Duration {
+func beep(t testing.TB, to hub.Sound, frames []*frame.Frame) time.Duration {
 	t.Helper()
 	var file bytes.Buffer
 	name, format, track, n := hub.SoundAAC, "flv", &frame.Track{Codec: codec.StandardAAC()}, codec.AACFrameSamples
