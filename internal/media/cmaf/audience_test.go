@@ -173,3 +173,69 @@ func TestViewerDoesNotWaitForEver(t *testing.T) {
 		stream.Close("test")
 	})
 }
+
+// Sound that comes late, of whatever codec and parameters, takes the place of
+// silence without a new init and without a discontinuity: players have read the
+// tracks already.
+func TestLateSoundHasTheFormOfSilence(t *testing.T) {
+	for name, late := range map[string]*frame.Track{
+		"AAC": audioTrack(t, "1208"), "Opus": {Codec: &codec.Opus{Channels: 2}}, // 44.1 kHz mono
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := slog.New(slog.DiscardHandler)
+				p := New(Config{}, log)
+				h := hub.New(hub.Config{Converter: &toAAC{}}, log, p.Output)
+				defer h.Close()
+				stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				pub, err := h.Publish("key", hub.PublisherInfo{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer pub.Close()
+				if err := pub.SetTrack(videoTrack(t, 1)); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 2000 {
+					at := time.Duration(i) * 20 * time.Millisecond
+					if at == 30*time.Second {
+						if err := pub.SetTrack(late); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if i%2 == 0 {
+						err = pub.Video(at, at, i%100 == 0, payload(300, i%100 == 0))
+					} else if at > 30*time.Second {
+						err = pub.Audio(at, []byte{0xfc, 0xff, 0xfe})
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(20 * time.Millisecond)
+					synctest.Wait()
+					if i%50 == 1 {
+						go p.Store(stream.Run()).Watch(t.Context())
+					}
+				}
+				a := p.Store(stream.Run()).Audio().Snapshot()
+				heard := 0
+				for _, s := range parse(t, a) {
+					if !isSilence(s.Payload) {
+						heard++
+					}
+				}
+				if want := 9 * 48000 / 1024; heard < want {
+					t.Errorf("%d packets of sound in 10 s", heard)
+				}
+				for _, seg := range a.Segments {
+					if seg.Init.Number != 0 || seg.Discontinuity {
+						t.Errorf("segment %d has init %d, discontinuity %t", seg.Number, seg.Init.Number, seg.Discontinuity)
+					}
+				}
+			})
+		})
+	}
+}
