@@ -121,6 +121,9 @@ func (c *collector) outputs(ch chan<- prometheus.Metric) {
 		send(ch, counter, "whep_packets_total", "RTP packets sent.", float64(st.Packets))
 		send(ch, counter, "whep_bytes_total", "RTP bytes sent.", float64(st.Bytes))
 		send(ch, counter, "whep_retransmitted_total", "RTP packets sent again.", float64(st.Retransmitted))
+		send(ch, counter, "whep_degraded_total", "Times that a WebRTC viewer's quality was lowered for its network.", float64(st.Degraded))
+		send(ch, gauge, "whip_publishers", "WebRTC publishers connected.", float64(st.Publishers))
+		send(ch, counter, "whip_refused_total", "WebRTC publishers that were refused.", float64(st.PublishersRefused))
 		send(ch, counter, "whep_restarts_total", "WebRTC viewers sent back to a key frame.", float64(st.Restarts))
 	}
 }

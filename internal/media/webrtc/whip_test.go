@@ -169,7 +169,6 @@ type decoder struct {
 	holes   atomic.Uint64 // pictures missing since the key picture before
 	sound   atomic.Uint64
 	wrong   atomic.Uint64 // times that went back
-	skew    atomic.Int64  // sound before pictures, at worst
 }
 
 func (r *rig) decode() *decoder {

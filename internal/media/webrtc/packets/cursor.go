@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	// CatchUpBytes and CatchUpSpan bound what is replayed to a viewer (MEDIA J).
+	// CatchUpBytes bounds what is replayed to a viewer (MEDIA J).
 	CatchUpBytes = 1_500_000
-	CatchUpSpan  = 3 * time.Second
+	// CatchUpSpan bounds its length.
+	CatchUpSpan = 3 * time.Second
 	// PaceFactor times the stream's rate is the most that catching up may use,
 	// and how much faster than usual its pictures are shown.
 	PaceFactor = 3

@@ -2,6 +2,7 @@ package packets
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"glimpse/internal/media/codec"
@@ -65,7 +66,7 @@ func TestDepacketiseRefuses(t *testing.T) {
 			if err == nil {
 				_, err = d.Take()
 			}
-			if err != test.want {
+			if !errors.Is(err, test.want) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
 			d.Reset()

@@ -16,8 +16,9 @@ const (
 	maxPacket  = 1184
 	maxPayload = maxPacket - HeaderSize
 
-	// VideoClock and AudioClock are ticks a second of RTP timestamps.
+	// VideoClock is in ticks a second of RTP timestamps.
 	VideoClock = 90_000
+	// AudioClock likewise.
 	AudioClock = codec.OpusRate
 
 	// MarkerBit of an RTP packet's second byte.
@@ -168,15 +169,14 @@ func disposable(packets [][]byte) bool {
 // Timestamp of an RTP packet.
 func Timestamp(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
 
-// SetSequence, SetTimestamp, SetPayloadType and SetSSRC patch the fields of an
-// RTP packet that differ between viewers.
+// SetSequence patches the sequence number, which is each viewer's own.
 func SetSequence(b []byte, seq uint16) { binary.BigEndian.PutUint16(b[2:], seq) }
 
-// SetTimestamp: see SetSequence.
+// SetTimestamp patches the timestamp.
 func SetTimestamp(b []byte, ts uint32) { binary.BigEndian.PutUint32(b[4:], ts) }
 
-// SetPayloadType keeps the marker; see SetSequence.
+// SetPayloadType patches the payload type and keeps the marker.
 func SetPayloadType(b []byte, pt uint8) { b[1] = b[1]&MarkerBit | pt }
 
-// SetSSRC: see SetSequence.
+// SetSSRC patches the source.
 func SetSSRC(b []byte, ssrc uint32) { binary.BigEndian.PutUint32(b[8:], ssrc) }

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -155,7 +156,7 @@ func TestFullConnection(t *testing.T) {
 	if d.Send(packet) == nil {
 		t.Error("a closed connection takes packets")
 	}
-	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("%v after the end", err)
 	}
 }
