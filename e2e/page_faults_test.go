@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"regexp"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
 
 // Pages that are open while the server is killed and comes back play again by
-// themselves, without a reload.
+// themselves, without a reload. Media sequence numbers go on rising and no name is
+// used again, so nothing that is cached is ever wrong.
 //
 // B22
 func TestPageOutlivesServer(t *testing.T) {
@@ -21,6 +25,8 @@ func TestPageOutlivesServer(t *testing.T) {
 		b.waitPlayer(page, "glimpse.state === 'live'")
 		b.do(nil, "eval", page, "window.sameDocument = true")
 	}
+	playlist := strings.Replace(s.Play["hls"], "index.m3u8", "video.m3u8", 1)
+	before := newPlaylistState(t, playlist)
 	c.restart(t, syscall.SIGKILL)
 	for _, page := range []string{"webrtc", "hls"} {
 		b.waitPlayer(page, "glimpse.state !== 'live'")
@@ -32,6 +38,27 @@ func TestPageOutlivesServer(t *testing.T) {
 		b.wantPlaying(page)
 		b.wantNoFaults(page)
 	}
+	after := newPlaylistState(t, playlist)
+	if after.sequence <= before.sequence || after.name == before.name {
+		t.Errorf("after the restart media sequence %d and %q, before %d and %q", after.sequence, after.name, before.sequence, before.name)
+	}
+}
+
+// playlistState is what caches and players remember of a playlist.
+type playlistState struct {
+	sequence int
+	name     string // of its first init
+}
+
+func newPlaylistState(t *testing.T, url string) playlistState {
+	t.Helper()
+	_, _, body := get(t, url)
+	sequence, name := mediaSequence.FindSubmatch(body), regexp.MustCompile(`EXT-X-MAP:URI="([^"]+)"`).FindSubmatch(body)
+	if sequence == nil || name == nil {
+		t.Fatalf("%s: %s", url, body)
+	}
+	n, _ := strconv.Atoi(string(sequence[1]))
+	return playlistState{n, string(name[1])}
 }
 
 // A stream that WebRTC cannot carry (the server refuses with 409) plays by
