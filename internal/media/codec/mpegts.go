@@ -178,6 +178,31 @@ func ParseTSOpus(b []byte) (packets [][]byte, err error) {
 	return packets, nil
 }
 
+// TSPictures reports whether pictures of a codec, by its name, are taken from an
+// MPEG-TS: those that travel behind start codes.
+func TSPictures(name string) bool { return name == nameH264 || name == nameH265 }
+
+// TSSound returns what parses a PES packet of a codec of sound, by its name and
+// its descriptors: the codec and its frames, which point into the packet. Nil when
+// it is not taken.
+func TSSound(name string, descriptors []byte) func(packet []byte) (Audio, [][]byte, error) {
+	switch name {
+	case nameAAC:
+		return func(b []byte) (Audio, [][]byte, error) {
+			c, units, err := ParseADTS(b)
+			return c, units, err
+		}
+	case nameOpus:
+		if c := TSOpus(descriptors); c != nil {
+			return func(b []byte) (Audio, [][]byte, error) {
+				packets, err := ParseTSOpus(b)
+				return c, packets, err
+			}
+		}
+	}
+	return nil
+}
+
 // TSOpus makes the codec that an Opus stream's descriptors announce: 1 or 2
 // channels, nil for others (channel_config_code of the extension descriptor with
 // tag 0x80; 2 when it is missing).

@@ -139,7 +139,7 @@ func Run[C Peer](ctx context.Context, s *Server, l Listener[C], crowded func(C),
 		}
 		conns.Go(func() {
 			defer place.leave()
-			defer c.Close()
+			defer func() { _ = c.Close() }() // it may be closed already
 			defer s.Recover()
 			defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 			serve(ctx, c, place)

@@ -195,20 +195,23 @@ func (d *demuxer) program(p *pid) error {
 // stream begins to follow an elementary stream.
 func (d *demuxer) stream(at uint16, streamType byte, descriptors []byte) error {
 	name, kind := codec.TSCodec(streamType, descriptors)
-	handle := d.picture
-	switch name {
-	case "":
+	if name == "" {
 		return nil
-	case "H.264":
-	case "AAC":
-		handle = d.sound
+	}
+	p := &pid{limit: maxPES}
+	parse := codec.TSSound(name, descriptors)
+	switch {
+	case kind == frame.Video && codec.TSPictures(name):
+		p.handle = func(p *pid) error { return d.picture(name, p) }
+	case kind == frame.Audio && parse != nil:
+		p.handle = func(p *pid) error { return d.sound(parse, p) }
 		if !d.HasAudio() {
 			d.Out.ExpectAudio()
 		}
 	default:
 		return &flv.UnsupportedError{Codec: name, Video: kind == frame.Video}
 	}
-	d.pids[at] = &pid{handle: handle, limit: maxPES}
+	d.pids[at] = p
 	return nil
 }
 
@@ -242,31 +245,35 @@ func stamp(b []byte) int64 {
 	return int64(b[0]&0x0e)<<29 | int64(b[1])<<22 | int64(b[2]&0xfe)<<14 | int64(b[3])<<7 | int64(b[4])>>1
 }
 
-func (d *demuxer) picture(p *pid) error {
+func (d *demuxer) picture(name string, p *pid) error {
 	pts, dts, data, ok := d.times(p.buf)
-	payload := codec.FromAnnexB(data)
-	if !ok || payload == nil {
+	if !ok {
 		d.Skip()
 		return nil
 	}
-	return d.Picture(pts, dts, payload)
+	return d.AnnexB(name, pts, dts, data)
 }
 
-func (d *demuxer) sound(p *pid) error {
+func (d *demuxer) sound(parse func([]byte) (codec.Audio, [][]byte, error), p *pid) error {
 	pts, _, data, ok := d.times(p.buf)
-	c, units, err := codec.ParseADTS(data)
-	if !ok || err != nil {
+	if !ok {
+		d.Skip()
+		return nil
+	}
+	c, units, err := parse(data)
+	if err != nil {
 		d.Skip()
 		return nil
 	}
 	if err := d.AudioConfig(c); err != nil {
 		return err
 	}
-	for i, unit := range units {
-		at := pts + time.Duration(i)*codec.AACFrameSamples*time.Second/time.Duration(c.SampleRate)
-		if err := d.Intake.Sound(at, append([]byte(nil), unit...)); err != nil {
+	for _, unit := range units {
+		if err := d.Sound(pts, append([]byte(nil), unit...)); err != nil {
 			return err
 		}
+		rate, n := c.Samples(unit)
+		pts += time.Duration(n) * time.Second / time.Duration(rate)
 	}
 	return nil
 }

@@ -90,3 +90,31 @@ func TestFFmpegOtherCodecs(t *testing.T) {
 		}
 	}
 }
+
+// H.265 goes in and comes out as it was; its sound is Opus on the way in.
+func TestFFmpegH265(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Config{})
+	s := r.Open("a", 0)
+	player := servetest.StartFFmpeg(t, "-i", r.url("read:a-play"), "-map", "0:v", "-c", "copy", "-bsf:v", "hevc_mp4toannexb", "-f", "framecrc", "-")
+	servetest.Until(t, "the reader", func() bool { return s.Stats().Viewers["srt"] == 1 })
+	publisher := servetest.StartFFmpeg(t, publishing(r.url("publish:a-key"), 4, "-s", "320x180", "-c:v", "libx265", "-x265-params", "log-level=none:bframes=0", "-c:a", "libopus")...)
+	var codecs []string
+	servetest.Until(t, "both tracks", func() bool {
+		codecs = nil
+		for _, track := range s.Stats().Tracks {
+			codecs = append(codecs, track.Codec.Name())
+		}
+		return len(codecs) == 2
+	})
+	if codecs[0] != "H.265" || codecs[1] != "Opus" {
+		t.Errorf("tracks %v", codecs)
+	}
+	if _, errs, ok := publisher.Wait(); !ok {
+		t.Fatalf("publisher: %s", errs)
+	}
+	out, errs, ok := player.Wait()
+	if n := len(servetest.Packets(out, 0)); !ok || n < 100 {
+		t.Errorf("%d pictures of 120: %s", n, errs)
+	}
+}

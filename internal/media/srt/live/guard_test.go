@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -128,7 +129,7 @@ func TestMalformedHandshakes(t *testing.T) {
 		t.Error("a stranger ended the connection")
 	}
 	p.ask(50*time.Millisecond, goodbye)
-	if _, err := c.Read(); err != io.EOF {
+	if _, err := c.Read(); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 	_ = r.Close()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -132,5 +133,54 @@ func TestRefusals(t *testing.T) {
 	}
 	if n := l.Held(); n != 0 {
 		t.Errorf("%d requests are kept", n)
+	}
+}
+
+// A listener on all addresses is reached by each of them, and answers from the one
+// that was asked: a caller hears nothing else.
+func TestWildcard(t *testing.T) {
+	l, err := Listen(Config{Addr: ":0", Panicked: func(p any) { t.Errorf("panic: %v", p) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{"127.0.0.1", "127.0.0.2"}
+	if probe, err := net.ListenPacket("udp6", "[::1]:0"); err == nil {
+		_ = probe.Close()
+		hosts = append(hosts, "::1")
+	}
+	for _, host := range hosts {
+		go func() {
+			r, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c, err := r.Accept("")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if b, err := c.Read(); err == nil {
+				_, _ = c.Write(b)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		c, err := Dial(ctx, net.JoinHostPort(host, port), Options{})
+		cancel()
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Error(err)
+		}
+		if b, err := c.Read(); err != nil || string(b) != "hello" {
+			t.Errorf("%s: %q, %v", host, b, err)
+		}
+		_ = c.Close()
 	}
 }

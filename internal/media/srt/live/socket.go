@@ -128,13 +128,13 @@ func (s *socket) read() {
 		}
 		if n >= headerSize {
 			addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-			s.handle(buf[:n], path{addr: addr, oob: s.answerFrom(oob[:on])})
+			s.handle(buf[:n], addr, oob[:on])
 		}
 	}
 }
 
 // handle deals with one packet; a panic ends the connection that it belongs to.
-func (s *socket) handle(packet []byte, from path) {
+func (s *socket) handle(packet []byte, from netip.AddrPort, oob []byte) {
 	h := parseHeader(packet)
 	s.mu.RLock()
 	c := s.conns[h.to]
@@ -143,9 +143,9 @@ func (s *socket) handle(packet []byte, from path) {
 	switch {
 	case c == nil:
 		if s.stranger != nil {
-			s.stranger(h, packet, from)
+			s.stranger(h, packet, path{from, s.answerFrom(oob)})
 		}
-	case c.path.addr == from.addr: // a packet from elsewhere is somebody else's (§9)
+	case c.path.addr == from: // a packet from elsewhere is somebody else's (§9)
 		c.handle(h, packet, time.Now())
 	}
 }
