@@ -139,3 +139,27 @@ func TestBadStore(t *testing.T) {
 		})
 	}
 }
+
+// FAULTS F14, F18: a store that hangs does not keep the server from ending in time.
+func TestCloseWithAHangingStore(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.remembering()
+		bad := &badStore{Store: w.reg.deps.Store}
+		w.reg.Close()
+		w.reg = New(w.deps(bad), Config{}, slog.New(slog.DiscardHandler))
+		bad.hang.Store(true)
+		for _, user := range []string{"a@b.c", "b@b.c", "c@b.c", "d@b.c"} {
+			link, err := w.reg.AttachPhone(w.ctx, user, base, &fakeSocket{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.say(link, `{"type":"start_app","packageName":"com.x.app"}`)
+		}
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		w.reg.Close()
+		if took := time.Since(began); took > 3*storeTimeout {
+			t.Errorf("the end took %v", took)
+		}
+	})
+}

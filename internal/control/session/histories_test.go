@@ -144,7 +144,7 @@ func (h *history) begin() {
 		h.asked, h.askedAt = append(h.asked, pkg), time.Now()
 		return nil
 	}
-	h.lag = rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(h.t, "lag")
+	h.lag = rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, storeTimeout / 2}).Draw(h.t, "lag")
 	h.restart = w.rememberingSlowly(h.lag)
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	storeTimeout = 3 * time.Second // of one write; two of them fit into what is left of a drain
+	storeTimeout = 2 * time.Second // of one write; two of them fit into what is left of a drain
 	storePause   = time.Second     // after a failed one
 )
 
