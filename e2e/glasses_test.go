@@ -127,19 +127,20 @@ func goneFor(t *testing.T, how, gone string) {
 func TestGlassesPublishByAll(t *testing.T) {
 	t.Parallel()
 	const user, pkg = "wearer@example.com", "com.example.ways"
-	for prefer, publisher := range map[string]string{"rtmp": "rtmp publisher", "srt": "srt publisher", "whip": "whip publisher"} {
+	for _, prefer := range []string{"rtmp", "rtmps", "srt", "whip"} {
 		t.Run(prefer, func(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
-			c := startCloud(t, withSRT+"apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
-			w := c.startGlasses(t, user, "--prefer", prefer)
+			c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\napps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
+			fingerprint, _ := c.waitLine(`/ca\.pem +\(SHA-256 ([0-9A-F:]+)\)`, 0)
+			w := c.startGlasses(t, user, "--prefer", prefer, "--ca", fingerprint[1])
 			a := startApp(t, "alpha", pkg, port)
 			c.startSession(a, user)
 			var u urls
 			a.do(&u, "managed", map[string]any{})
 			wantMoving(t, u.HLS)
-			if c.count(publisher) == 0 {
-				t.Errorf("the server has seen no %s", publisher)
+			if c.count(prefer+" publisher connected") == 0 {
+				t.Errorf("the server has seen no publisher by %s", prefer)
 			}
 			// Everything is lost for a while and comes back.
 			a.mark()

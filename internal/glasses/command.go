@@ -56,13 +56,21 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	film, err := openFilm(o.Source)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = film.Close() }()
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+	if o.Prefer == "webrtc" && lacksOpus(film) {
+		if both, err := withOpus(ctx, o.Source); err != nil {
+			o.Logger.Warn("the film stays without Opus: WebRTC has no sound", "err", err)
+		} else {
+			_ = film.Close()
+			film = both
+		}
 	}
 	g, err := New(Config{
 		Server: o.Server, Token: o.Token, Source: film, Publish: Publishing{TLS: authority}.Publish,
