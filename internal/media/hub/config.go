@@ -7,7 +7,7 @@ import (
 
 // Config holds the hub's bounds and times. Zero fields take the defaults.
 type Config struct {
-	RingBytes    int           // payload kept per stream; default 16 MiB, then the oldest go
+	RingBytes    int           // frames kept per stream, in bytes; default 16 MiB, then the oldest go
 	MaxLag       time.Duration // a reader further behind with a newer key frame at hand jumps to it; default 3 s
 	SilentAfter  time.Duration // a publisher without a byte for so long is lost; default 5 s
 	PendingMax   time.Duration // a newcomer beside an incumbent must bring a key frame within; default 10 s

@@ -159,11 +159,11 @@ func TestSlowReaderResumesAtKeyFrame(t *testing.T) {
 // reader gets the key frame alone, and goes on at the next one.
 func TestRingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, Config{RingBytes: 60}, Spec{})
+		b := newBench(t, Config{RingBytes: 10 * (6 + frameCost)}, Spec{})
 		defer b.hub.Close()
 		p := b.publisher()
 		defer p.Close()
-		b.gop(p, 0, 30) // 180 bytes
+		b.gop(p, 0, 30)
 		rd := b.stream.Run().Subscribe(ReaderOptions{})
 		defer rd.Close()
 		if got := drain(rd); len(got) != 1 || !got[0].Key {

@@ -40,6 +40,10 @@ type entry struct {
 	at time.Duration
 }
 
+// frameCost is what a frame takes besides its payload: a source of empty frames
+// is bounded too.
+const frameCost = 200
+
 // maxSoundWait is how much sound may wait for a picture before it wakes readers
 // that wait for pictures (MEDIA R2).
 const maxSoundWait = 40 * time.Millisecond
@@ -123,7 +127,7 @@ func (r *Run) append(f *frame.Frame, at time.Duration) {
 	}
 	index := r.base + uint64(len(r.frames))
 	r.frames = append(r.frames, entry{f, at})
-	r.bytes += len(f.Payload)
+	r.bytes += len(f.Payload) + frameCost
 	if f.Key {
 		r.prevKey, r.key, r.newest = r.key, index, f
 		if !r.hasKey {
@@ -158,7 +162,7 @@ func (r *Run) trim() {
 		if !spare && r.bytes <= cfg.RingBytes {
 			break
 		}
-		r.bytes -= len(r.frames[n].Payload)
+		r.bytes -= len(r.frames[n].Payload) + frameCost
 		n++
 	}
 	if n == 0 {
