@@ -110,8 +110,8 @@ func TestPhoneCalls(t *testing.T) {
 		if e := a.wait("stop", func(e event) bool { return e.Event == "stop" }); !strings.Contains(e.Reason, "user_disabled") {
 			t.Errorf("%s was stopped for %q", style, e.Reason)
 		}
-		if running(pkg) || a.count(`^@\{"event":"stop"`) != 1 {
-			t.Errorf("%s runs after its stop, or was told of %d", style, a.count(`^@\{"event":"stop"`))
+		if n, m := a.stops("user_disabled"); running(pkg) || n != 1 || m != 0 {
+			t.Errorf("%s: onStop ran %d times, and %d for another reason; runs: %v", style, n, m, running(pkg))
 		}
 		a.stop()
 		if code, body := c.call(t, "POST", prefix+pkg+"/start", token, ""); code < 400 || !strings.Contains(body, "could not be started") {

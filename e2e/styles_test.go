@@ -120,6 +120,14 @@ func (f *four) wantSameSession(t *testing.T, style string) {
 	}
 }
 
+// stops counts how often onStop ran for a reason, and for others; what the SDK of
+// an AppServer adds when the cloud closes the socket that its app left open does
+// not count.
+func (a *app) stops(reason string) (n, others int) {
+	n = a.count(`^@\{"event":"stop".*"reason":"` + reason + `"`)
+	return n, a.count(`^@\{"event":"stop"`) - n - a.count(`"reason":"Clean disconnect: App stopped"`)
+}
+
 // existing is what checkExistingStream returns.
 type existing struct {
 	HasActiveStream bool `json:"hasActiveStream"`
