@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -44,6 +45,25 @@ type Config struct {
 type HTTP struct {
 	Addr      string `yaml:"addr"`
 	PublicURL string `yaml:"public_url"` // empty: the address on which the peer reached us
+	// TrustedProxies are addresses or networks (CIDR) whose X-Forwarded-For is
+	// believed: limits then go by the client that they name.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+}
+
+// Proxies are the parsed TrustedProxies, in order. Errors name the entry.
+func (h HTTP) Proxies() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range h.TrustedProxies {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			text = netip.PrefixFrom(addr, addr.BitLen()).String()
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network like 10.0.0.0/8", text)
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
 }
 
 // HTTPS is the listener of everything that speaks HTTP, over TLS with HTTP/2.

@@ -196,7 +196,7 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{"127.0.0.1:0", "https://x.test"}, HTTPS: HTTPS{":1", "x.test", "https://ca.test/dir"},
+		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{Addr: "127.0.0.1:0", PublicURL: "https://x.test"}, HTTPS: HTTPS{":1", "x.test", "https://ca.test/dir"},
 		RTMPS: Listener{":2"}, SRT: SRT{":3", 200 * time.Millisecond}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
 		AdminToken: "0123456789abcdef", CoreTokenSecret: "fedcba9876543210",
 		Apps:  []App{{"a", "12345678", "http://x.test", []string{"CAMERA"}}},
@@ -264,6 +264,8 @@ func TestValidate(t *testing.T) {
 		"no data_dir":          {func(c *Config) { c.DataDir = " " }, []string{"data_dir"}},
 		"log level":            {func(c *Config) { c.LogLevel = "loud" }, []string{"log_level"}},
 		"public url":           {func(c *Config) { c.HTTP.PublicURL = "https://x.test:8443/" }, nil},
+		"proxies":              {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/8", "::1"} }, nil},
+		"proxy by name":        {func(c *Config) { c.HTTP.TrustedProxies = []string{"::1", "proxy"} }, []string{"http.trusted_proxies"}},
 		"public url with path": {func(c *Config) { c.HTTP.PublicURL = "https://x.test/a" }, []string{"http.public_url"}},
 		"public url, scheme":   {func(c *Config) { c.HTTP.PublicURL = "x.test" }, []string{"http.public_url"}},
 		"domain":               {func(c *Config) { c.HTTPS.Domain = "cloud.x.test" }, nil},

@@ -42,6 +42,8 @@ func (c Config) Validate() error {
 		f.check(key, checkAddr(addr))
 	}
 	f.check("http.public_url", checkPublicURL(c.HTTP.PublicURL))
+	_, err := c.HTTP.Proxies()
+	f.check("http.trusted_proxies", err)
 	c.HTTPS.validate(&f)
 	if l := c.SRT.Latency; l < minLatency || l > maxLatency {
 		f.add("srt.latency", "must be %v to %v", minLatency, maxLatency)

@@ -39,6 +39,11 @@ func (s *Server) buildHTTP(context.Context) error {
 	if s.tls.public != nil {
 		checked = s.tls.public.Challenges(checked)
 	}
+	proxies, err := s.cfg.HTTP.Proxies()
+	if err != nil {
+		return err
+	}
+	checked = forwarded(checked, proxies)
 	s.handler = recovered(checked, panics, s.log)
 	return nil
 }
