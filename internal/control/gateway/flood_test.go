@@ -47,7 +47,10 @@ func TestDefaults(t *testing.T) {
 // FAULTS 1
 func TestSlowAppHurtsNobody(t *testing.T) {
 	news := events.New(64, time.Now)
-	e := newEdge(t, Config{QueueBytes: 1 << 20, WriteTimeout: 300 * time.Millisecond, Events: news})
+	e := newEdge(t, Config{
+		QueueBytes: 1 << 20, WriteTimeout: 2 * time.Second, Events: news,
+		PingInterval: time.Hour, // the phone of this test reads nothing and so answers none
+	})
 	follow, err := news.Subscribe(events.Filter{Types: []string{string(events.SocketSlow)}}, -1)
 	if err != nil {
 		t.Fatal(err)
