@@ -122,7 +122,7 @@ func Default() Config {
 	return Config{
 		DataDir:  "./glimpse-data",
 		LogLevel: "info",
-		HTTP:     HTTP{Addr: ":8002"},
+		HTTP:     HTTP{Addr: ":8002", TrustedProxies: []string{}},
 		HTTPS:    HTTPS{Addr: ":8443"},
 		RTMP:     Listener{Addr: ":1935"},
 		RTMPS:    Listener{Addr: ":1936"},

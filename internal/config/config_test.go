@@ -196,7 +196,7 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{Addr: "127.0.0.1:0", PublicURL: "https://x.test"}, HTTPS: HTTPS{":1", "x.test", "https://ca.test/dir"},
+		DataDir: "/data", LogLevel: "debug", HTTP: HTTP{"127.0.0.1:0", "https://x.test", []string{}}, HTTPS: HTTPS{":1", "x.test", "https://ca.test/dir"},
 		RTMPS: Listener{":2"}, SRT: SRT{":3", 200 * time.Millisecond}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
 		AdminToken: "0123456789abcdef", CoreTokenSecret: "fedcba9876543210",
 		Apps:  []App{{"a", "12345678", "http://x.test", []string{"CAMERA"}}},
