@@ -151,7 +151,11 @@ func TestPush(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	<-e.deleted
+	select {
+	case <-e.deleted:
+	case <-ctx.Done():
+		t.Fatal("the resource was not deleted")
+	}
 	if err := c.WriteFrame(&frame.Frame{Track: video, Payload: picture(10)}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
