@@ -151,7 +151,9 @@ func (c *H265) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error 
 }
 
 // TSCodec is the codec in the words of the MPEG-TS library.
-func (c *Opus) TSCodec() tscodecs.Codec { return &tscodecs.Opus{ChannelCount: c.Channels} }
+func (c *Opus) TSCodec() tscodecs.Codec {
+	return &tscodecs.Opus{Desc: &substructs.OpusAudioDescriptor{ChannelConfigCode: uint8(c.Channels)}}
+}
 
 // WriteTS writes a packet behind its control header.
 func (c *Opus) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error {
