@@ -54,8 +54,15 @@ func appConfig(pkg string, port int, permissions string) string {
 func startApp(t *testing.T, style, pkg string, port int, more ...string) *app {
 	t.Helper()
 	a := launchApp(t, style, pkg, port, more...)
-	a.wait("ready", func(e event) bool { return e.Event == "ready" })
+	a.ready()
 	return a
+}
+
+// ready waits until the webhook listens. Node takes its time on a busy machine,
+// and nothing is tested of it.
+func (a *app) ready() {
+	a.t.Helper()
+	within(a.t, 3*patience, a.name+" is ready", func() bool { return a.count(`^@\{"event":"ready"`) > 0 })
 }
 
 // launchApp is startApp without the wait.

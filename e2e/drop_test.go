@@ -118,7 +118,8 @@ func TestDirectStreamsGoOn(t *testing.T) {
 		glasses[style].say("drop 6s")
 	}
 	for style, a := range f.apps {
-		glasses[style].waitLine(`: reconnected`, 0)
+		_, lost := glasses[style].waitLine(`the network is lost`, 0)
+		glasses[style].waitLine(`^connected to the cloud`, lost)
 		a.wait("active again", func(e event) bool { return e.Event == "status" && e.Status == "active" && e.StreamID == ids[style] })
 	}
 	goesOn("a lost network")

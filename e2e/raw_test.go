@@ -152,7 +152,7 @@ func (c *cloud) userToken(t *testing.T, user string) string {
 func (c *cloud) rawGlasses(t *testing.T, user string, deaf bool) *raw {
 	t.Helper()
 	r := c.dialRaw(t, "/glasses-ws", c.userToken(t, user), deaf)
-	r.send(`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":true,"ssid":"lab"}}`)
+	r.send(`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","wifi":{"connected":true,"ssid":"lab"},"supportedStreamTypes":["rtmp"]}`)
 	return r
 }
 

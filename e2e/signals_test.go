@@ -283,7 +283,7 @@ func (c *cloud) rawPhone(t *testing.T, token string) <-chan string {
 	t.Cleanup(func() { _ = ws.CloseNow() })
 	for _, m := range []string{
 		`{"type":"connection_init"}`,
-		`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED"}`,
+		`{"type":"glasses_connection_state","modelName":"Mentra Live","status":"CONNECTED","supportedStreamTypes":["rtmp"]}`,
 	} {
 		if err := ws.Write(t.Context(), websocket.MessageText, []byte(m)); err != nil {
 			t.Fatal(err)

@@ -48,7 +48,7 @@ func (f *four) run(t *testing.T, c *cloud, name string, user func(style string) 
 	}
 	wg.Wait()
 	for _, style := range styles {
-		f.apps[style].wait("ready", func(e event) bool { return e.Event == "ready" })
+		f.apps[style].ready()
 		c.startSession(f.apps[style], user(style))
 	}
 }
