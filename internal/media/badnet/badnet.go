@@ -34,7 +34,6 @@ type Relay struct {
 	random  *rand.Rand
 	clients map[netip.AddrPort]*net.UDPConn
 	queue   queue
-	dark    bool
 	passed  uint64
 	lost    uint64
 }
@@ -70,13 +69,6 @@ func (r *Relay) Lost() (lost, all uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost, r.lost + r.passed
-}
-
-// Cut makes the network lose everything, or ends that.
-func (r *Relay) Cut(dark bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.dark = dark
 }
 
 func (r *Relay) close() {
@@ -140,7 +132,7 @@ func (r *Relay) client(from netip.AddrPort) *net.UDPConn {
 func (r *Relay) take(b []byte, send func([]byte)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.dark || r.random.Float64() < r.faults.Loss {
+	if r.random.Float64() < r.faults.Loss {
 		r.lost++
 		return
 	}

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -189,6 +188,3 @@ func ValidName(s string) bool {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@+-"
 	return len(s) > 0 && len(s) <= 128 && strings.Trim(s, allowed) == ""
 }
-
-// ErrCrowded says that there is no place.
-var ErrCrowded = errors.New("too many connections")

@@ -28,18 +28,17 @@ var errIdle = errors.New("srt: nothing heard from the peer for 5 s")
 
 // Stats of a connection.
 type Stats struct {
-	Received      uint64 // packets, each counted once
-	Lost          uint64 // that never came, or too late
-	Resent        uint64 // that came at a second attempt
-	Undecrypted   uint64 // that could not be decrypted
-	Sent          uint64 // packets, each counted once
-	SentAgain     uint64
-	Dropped       uint64 // not acknowledged in time: the peer does not have them
-	Unconfirmed   int    // kept for the peer
-	RTT           time.Duration
-	ReceiveDelay  time.Duration // latency, negotiated
-	SendDelay     time.Duration
-	PassphraseSet bool
+	Received     uint64 // packets, each counted once
+	Lost         uint64 // that never came, or too late
+	Resent       uint64 // that came at a second attempt
+	Undecrypted  uint64 // that could not be decrypted
+	Sent         uint64 // packets, each counted once
+	SentAgain    uint64
+	Dropped      uint64 // not acknowledged in time: the peer does not have them
+	Unconfirmed  int    // kept for the peer
+	RTT          time.Duration
+	ReceiveDelay time.Duration // latency, negotiated
+	SendDelay    time.Duration
 }
 
 // Conn is one connection. Read is for one goroutine, Write for one; everything
@@ -110,9 +109,6 @@ func (c *Conn) PayloadSize() int { return min(c.mtu-28-headerSize, MaxPayload) }
 // since is the connection's own time.
 func (c *Conn) since(t time.Time) time.Duration { return t.Sub(c.start) }
 
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.path.addr) }
-
 // Done is closed when the connection was closed or lost. The peer's goodbye is
 // heard by Read and Write.
 func (c *Conn) Done() <-chan struct{} { return c.done }
@@ -125,7 +121,6 @@ func (c *Conn) Stats() Stats {
 	st.Received, st.Lost, st.Resent = c.in.packets, c.in.lost, c.in.resent
 	st.Sent, st.SentAgain, st.Dropped, st.Unconfirmed = c.out.packets, c.out.resent, c.out.dropped, c.out.waiting()
 	st.RTT, st.ReceiveDelay, st.SendDelay = c.timing.rtt, c.recvDelay, c.sendDelay
-	st.PassphraseSet = c.crypto.passphrase != ""
 	return st
 }
 

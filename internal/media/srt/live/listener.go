@@ -281,8 +281,8 @@ func (r *Request) again() {
 
 // Reject turns the request down.
 func (r *Request) Reject(reason Reason) {
-	r.say(reason)
 	_ = r.Close()
+	r.say(reason)
 }
 
 // say sends a refusal.
