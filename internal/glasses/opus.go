@@ -22,7 +22,7 @@ func withOpus(ctx context.Context, name string) (*source.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy of the film: %w", err)
 	}
-	defer os.Remove(copied.Name())
+	defer func() { _ = os.Remove(copied.Name()) }()
 	_ = copied.Close()
 	cmd := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-nostdin", "-y", "-protocol_whitelist", "file", "-i", "file:"+name,
 		"-map", "0:v:0", "-map", "0:a:0", "-map", "0:a:0", "-c", "copy", "-c:a:1", "libopus", "-b:a:1", "64k", "-f", "mp4", "file:"+copied.Name())
