@@ -156,7 +156,7 @@ func (m *muxer) decide(f *frame.Frame, params codec.Video, dts time.Duration) *b
 	if hole {
 		c.end = duration(w.time+w.nominal, videoTimescale)
 	}
-	if a := carried(m.sound.source); a != nil && !codec.Same(a, c.audio) && f.Key {
+	if a := m.sound.carried(m.sound.source); a != nil && !codec.Same(a, c.audio) && f.Key {
 		c.audio, c.breaks = a, true
 	}
 	at := &boundary{init: w.open.Init, wall: c.wall, key: f.Key, broken: hole, discontinuity: c.breaks}
@@ -190,7 +190,7 @@ func (m *muxer) newInit(i int, c frame.Codec) *Init {
 
 // start opens both renditions with the lead: the first key frame and silence.
 func (m *muxer) start(f *frame.Frame, params codec.Video) {
-	m.sound.config = carried(m.sound.source)
+	m.sound.config = m.sound.carried(m.sound.source)
 	if m.sound.config == nil {
 		m.sound.config = codec.StandardAAC()
 	}

@@ -15,6 +15,8 @@ const never = time.Duration(math.MaxInt64)
 // sound is where the sound stands.
 type sound struct {
 	source *frame.Track   // newest of the run
+	asked  *frame.Track   // whether it can be carried was asked last,
+	answer codec.Audio    // and its parameters then
 	heard  time.Duration  // the picture's front when the source's sound last came
 	held   []*frame.Frame // ahead of the front
 	next   *boundary      // the segment that the next sample opens
@@ -23,6 +25,14 @@ type sound struct {
 	still  uint64         // its length
 	rate   uint32         // its clock
 	head   uint64         // where the last sample ends, nominally
+}
+
+// carried is carried, asked once a track: it is wanted for each frame.
+func (s *sound) carried(t *frame.Track) codec.Audio {
+	if s.asked != t {
+		s.asked, s.answer = t, carried(t)
+	}
+	return s.answer
 }
 
 // configure puts parameters in force.
@@ -48,7 +58,7 @@ func (m *muxer) follow() {
 	}
 	m.sound.held = slices.Delete(m.sound.held, 0, n)
 	lag := m.store.audience.lag(m.now(), m.front-duration(m.sound.head, m.sound.rate))
-	if carried(m.sound.source) == nil || m.front-m.sound.heard > maxMissing {
+	if m.sound.carried(m.sound.source) == nil || m.front-m.sound.heard > maxMissing {
 		m.fill(m.front-lag, never)
 	}
 }
@@ -60,7 +70,7 @@ func (m *muxer) hear(f *frame.Frame) {
 	m.sound.source = f.Track
 	m.sound.held = append(m.sound.held, f)
 	n, open := len(m.cuts), m.video.open
-	params := carried(f.Track)
+	params := m.sound.carried(f.Track)
 	if params == nil || n == 0 || codec.Same(params, m.cuts[n-1].audio) || len(open.Parts) > 0 || !open.Key {
 		return // nobody may have seen the picture's segment
 	}
@@ -76,7 +86,7 @@ func (m *muxer) hear(f *frame.Frame) {
 // soundFrame adds a frame of the source, unless its parameters are not in force
 // (they will be from the next key frame that cuts) or silence stands there.
 func (m *muxer) soundFrame(f *frame.Frame) {
-	params, at := carried(f.Track), f.PTS+m.base
+	params, at := m.sound.carried(f.Track), f.PTS+m.base
 	if params == nil {
 		return
 	}
