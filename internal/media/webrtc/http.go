@@ -70,8 +70,8 @@ func etag(p *transport.Peer) string {
 }
 
 // patch answers a PATCH: an ICE restart when the fragment has credentials that are
-// not the offer's, else nothing, for no candidate of a client is needed.
-func patch(w http.ResponseWriter, r *http.Request, p *transport.Peer, o *offer) {
+// not the client's of now, else nothing, for no candidate of a client is needed.
+func patch(w http.ResponseWriter, r *http.Request, p *transport.Peer) {
 	if match := r.Header.Get("If-Match"); match != "" && match != "*" && match != etag(p) {
 		refuse(w, &refusal{http.StatusPreconditionFailed, "ETAG", "The ICE session has changed since: see the newest ETag."})
 		return
@@ -82,7 +82,7 @@ func patch(w http.ResponseWriter, r *http.Request, p *transport.Peer, o *offer) 
 		return
 	}
 	ufrag, password := fragment(string(body))
-	if ufrag == o.ufrag || !token(ufrag, 4, 256) || !token(password, 22, 256) {
+	if p.Named(ufrag) || !token(ufrag, 4, 256) || !token(password, 22, 256) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

@@ -128,7 +128,7 @@ func (s *Server) trickle(w http.ResponseWriter, r *http.Request) {
 	if at := s.named(r); at == nil {
 		refuse(w, errNoSession())
 	} else {
-		patch(w, r, at.peer, at.offer)
+		patch(w, r, at.peer)
 	}
 }
 

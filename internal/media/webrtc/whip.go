@@ -129,7 +129,7 @@ func (s *Server) tricklePublisher(w http.ResponseWriter, r *http.Request) {
 	if p := s.publisherOf(r); p == nil {
 		refuse(w, errNoSession())
 	} else {
-		patch(w, r, p.peer, p.offer)
+		patch(w, r, p.peer)
 	}
 }
 

@@ -363,6 +363,10 @@ func TestPatchRestartsICE(t *testing.T) {
 	if res.StatusCode != 200 || res.Header.Get("ETag") != `"`+ufrag+`"` || len(password) < 22 {
 		t.Errorf("restart: %d %v %q", res.StatusCode, res.Header, text)
 	}
+	// The candidates that follow have the new credentials with them.
+	if res, _ := r.doWith("PATCH", e.location, fresh+"a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n", nil); res.StatusCode != 204 {
+		t.Errorf("trickle after the restart: %d", res.StatusCode)
+	}
 }
 
 // MEDIA H1: a picture that stands still is not silence as long as the publisher

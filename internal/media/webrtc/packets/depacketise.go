@@ -105,11 +105,11 @@ func (d *Depacketiser) Take() ([]byte, error) {
 		d.Reset()
 		return nil, errFragment
 	}
-	p := d.picture
-	d.picture = nil
-	if cap(p) > len(p)+len(p)/4+512 { // kept for a while: without the slack of its growth
-		p = append(make([]byte, 0, len(p)), p...)
+	if len(d.picture) == 0 {
+		return nil, nil
 	}
+	p := append(make([]byte, 0, len(d.picture)), d.picture...) // it is kept for a while: no slack
+	d.picture = d.picture[:0]
 	return p, nil
 }
 

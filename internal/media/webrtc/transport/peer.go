@@ -108,6 +108,13 @@ func (p *Peer) Credentials() (ufrag, password string) {
 	return c.ufrag, c.password
 }
 
+// Named reports whether the client calls itself so, by its newest credentials.
+func (p *Peer) Named(ufrag string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.creds[len(p.creds)-1].remoteUfrag == ufrag
+}
+
 // Since is when the peer was opened.
 func (p *Peer) Since() time.Time { return p.created }
 
