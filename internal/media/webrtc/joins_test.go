@@ -93,7 +93,7 @@ func (v *visitor) visit(byDelete, haste bool) error {
 	if _, err := conn.WriteTo(check.Raw, to); err != nil {
 		return err
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := conn.Read(make([]byte, 1500)); err != nil {
 		return fmt.Errorf("the check: %w", err)
 	}
