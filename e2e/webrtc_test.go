@@ -125,7 +125,7 @@ type received struct {
 	Protocol                                                                    string
 }
 
-// F9: with 5 % of all packets lost both ways, 99 % of the pictures are decoded,
+// FAULTS F9: with 5 % of all packets lost both ways, 99 % of the pictures are decoded,
 // none stands still for more than half a second, the losses are made good and
 // the viewer does not have to ask for key frames. Not in parallel: what a browser
 // without a processor shows says nothing of the network.
@@ -183,7 +183,7 @@ func TestWebRTCByTCP(t *testing.T) {
 	}
 }
 
-// F10: a viewer with a quarter of the room that the stream needs gets less and less
+// FAULTS F10: a viewer with a quarter of the room that the stream needs gets less and less
 // by WebRTC, and then LL-HLS; the others are not harmed.
 func TestSlowViewerGetsHLS(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ func (b *browser) camera(c *cloud, page, url string) {
 	b.do(nil, "publish", page, url)
 }
 
-// C48: a browser publishes its camera by WHIP; it is watched by WebRTC and by
+// A browser publishes its camera by WHIP; it is watched by WebRTC and by
 // LL-HLS, with sound; it leaves by DELETE.
 func TestChromiumPublishesByWHIP(t *testing.T) {
 	t.Parallel()
@@ -46,7 +46,7 @@ func TestChromiumPublishesByWHIP(t *testing.T) {
 	b.wantNoFaults("hls")
 }
 
-// F9: a browser publishes over a network that loses 5 % both ways; its viewer gets
+// FAULTS F9: a browser publishes over a network that loses 5 % both ways; its viewer gets
 // whole pictures, and key frames are asked for no more than segments need. Not in
 // parallel: a browser that has no processor sends again too late.
 func TestChromiumPublishesWithLoss(t *testing.T) {

@@ -220,7 +220,7 @@ func (r *rig) decode() *decoder {
 	return d
 }
 
-// A6 B14: an encoder publishes by WHIP, pictures and sound, and leaves by DELETE.
+// An encoder publishes by WHIP, pictures and sound, and leaves by DELETE.
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
