@@ -1,59 +1,11 @@
 package e2e
 
 import (
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 )
-
-// videoJSPage is a page of somebody else that plays a playlist by Video.js.
-const videoJSPage = `<!DOCTYPE html>
-<meta charset="utf-8"><title>Video.js</title>
-<video id="v" class="video-js" autoplay muted controls width="640" height="360"></video>
-<script src="video.js"></script>
-<script>
-const video = document.querySelector('video');
-window.seen = { errors: [] };
-const player = videojs('v', { liveui: true, html5: { vhs: { llhls: true } } });
-player.on('error', () => seen.errors.push(player.error().message));
-player.src({ src: %q, type: 'application/x-mpegURL' });
-player.play();
-</script>`
-
-// Video.js on a page of another origin plays the playlist.
-//
-// C48
-func TestVideoJS(t *testing.T) {
-	t.Parallel()
-	c := startCloud(t, "")
-	s := c.newStream()
-	publish(t, s.Ingest["rtmp"])
-	c.wantStatus(s.ID, "live")
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /video.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "node_modules/video.js/dist/video.min.js")
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, videoJSPage, s.Play["hls"])
-	})
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	b := startBrowser(t)
-	b.do(nil, "open", "videojs", srv.URL+"/")
-	eventually(t, "Video.js plays", func() bool {
-		var ok bool
-		return b.try(&ok, "eval", "videojs", "document.querySelector('video').currentTime > 2 && document.querySelector('video').videoWidth === 640") == "" && ok
-	})
-	var errors []string
-	if b.do(&errors, "eval", "videojs", "seen.errors"); len(errors) > 0 {
-		t.Errorf("errors %q", errors)
-	}
-}
 
 // ffplay shows a hundred pictures of the playlist.
 //
