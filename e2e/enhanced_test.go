@@ -153,6 +153,27 @@ func (e *enhanced) publish(t *testing.T, target string) {
 	if err := w.Initialize(); err != nil {
 		t.Fatal(err)
 	}
+	stop := e.loop(t, func(base time.Duration, u enhancedUnit) error {
+		pts, dts := base+u.pts, base+u.dts
+		if u.sound {
+			return w.WriteOpus(sound, pts, u.au[0])
+		}
+		switch e.video.(type) {
+		case *rtmpcodecs.AV1:
+			return w.WriteAV1(video, pts, u.au)
+		case *rtmpcodecs.H265:
+			return w.WriteH265(video, pts, dts, u.au)
+		default:
+			return w.WriteH264(video, pts, dts, u.au)
+		}
+	})
+	t.Cleanup(func() { stop(c.Close); cancel() })
+}
+
+// loop writes the clip's units again and again, in real time, until stop is
+// called, which runs a function that makes a write in progress return.
+func (e *enhanced) loop(t *testing.T, write func(base time.Duration, u enhancedUnit) error) (stop func(hangUp func())) {
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -164,21 +185,7 @@ func (e *enhanced) publish(t *testing.T, target string) {
 				case <-ctx.Done():
 					return
 				}
-				var err error
-				switch pts := base + u.pts; {
-				case u.sound:
-					err = w.WriteOpus(sound, pts, u.au[0])
-				default:
-					switch e.video.(type) {
-					case *rtmpcodecs.AV1:
-						err = w.WriteAV1(video, pts, u.au)
-					case *rtmpcodecs.H265:
-						err = w.WriteH265(video, pts, base+u.dts, u.au)
-					default:
-						err = w.WriteH264(video, pts, base+u.dts, u.au)
-					}
-				}
-				if err != nil {
+				if err := write(base, u); err != nil {
 					if ctx.Err() == nil {
 						t.Errorf("publish: %v", err)
 					}
@@ -187,7 +194,7 @@ func (e *enhanced) publish(t *testing.T, target string) {
 			}
 		}
 	}()
-	t.Cleanup(func() { cancel(); c.Close(); <-done })
+	return func(hangUp func()) { cancel(); hangUp(); <-done }
 }
 
 // countRTMP plays an RTMP URL with the other library for some seconds.

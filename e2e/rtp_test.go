@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -44,33 +43,17 @@ func (e *enhanced) publishWHIP(t *testing.T, url string) {
 	case <-time.After(patience):
 		t.Fatal("WHIP does not connect")
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		start := time.Now()
-		for base := time.Duration(0); ; base += e.length {
-			for _, u := range e.units {
-				select {
-				case <-time.After(time.Until(start.Add(base + u.dts))):
-				case <-ctx.Done():
-					return
-				}
-				sample := media.Sample{Data: u.au[0], Duration: 20 * time.Millisecond}
-				if !u.sound {
-					sample.Data, sample.Duration = nil, time.Second/30
-					for _, nal := range u.au {
-						sample.Data = append(append(sample.Data, 0, 0, 0, 1), nal...)
-					}
-				}
-				if err := tracks[u.sound].WriteSample(sample); err != nil && ctx.Err() == nil {
-					t.Errorf("WHIP: %v", err)
-					return
-				}
+	stop := e.loop(t, func(_ time.Duration, u enhancedUnit) error {
+		sample := media.Sample{Data: u.au[0], Duration: 20 * time.Millisecond}
+		if !u.sound {
+			sample.Data, sample.Duration = nil, time.Second/30
+			for _, nal := range u.au {
+				sample.Data = append(append(sample.Data, 0, 0, 0, 1), nal...)
 			}
 		}
-	}()
-	t.Cleanup(func() { cancel(); <-done })
+		return tracks[u.sound].WriteSample(sample)
+	})
+	t.Cleanup(func() { stop(func() { _ = pc.Close() }) })
 }
 
 // relayWHEP plays a WHEP URL with another maker's WebRTC, which hands the packets

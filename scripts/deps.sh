@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what is missing and says so. "demo" wants ffmpeg only, and goes on
-# without it (the demo then has no sound in WebRTC); "all" is for the tests.
+# without it (the demo then has no sound in WebRTC); "all" is for the tests, "long"
+# for the long ones too.
 set -eu
 cd "$(dirname "$0")/.."
 want=${1:-all}
@@ -16,21 +17,20 @@ need() { # program, packages for apt, package for brew
 }
 apt='' brew=''
 need ffmpeg ffmpeg ffmpeg
-if [ "$want" = all ]; then
+if [ "$want" != demo ]; then
 	need gcc 'gcc libc6-dev' ''
 	printf '#include <wels/codec_api.h>\n' | cc -E - >/dev/null 2>&1 || need openh264 libopenh264-dev openh264
-	have apt-get && [ ! -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] &&
-		need nginx-rtmp 'nginx-light libnginx-mod-rtmp' '' # a server of others to push to
-	# Players, for the long tests.
-	need cvlc 'vlc-bin vlc-plugin-base' '--cask vlc'
-	need gst-launch-1.0 'gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav' gstreamer
 	need npm 'nodejs npm' node
 	have chromium || have chromium-browser || have google-chrome ||
 		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'
 	# A server of others that glasses stream to; elsewhere its tests are skipped.
-	if have apt-get && ! [ -f /usr/lib/nginx/modules/ngx_rtmp_module.so ]; then
+	if have apt-get && ! [ -f /usr/lib/nginx/modules/ngx_rtmp_module.so -a -f /usr/lib/nginx/modules/ngx_stream_module.so ]; then
 		need nginx-rtmp 'nginx-light libnginx-mod-rtmp libnginx-mod-stream' ''
 	fi
+fi
+if [ "$want" = long ]; then # players
+	need cvlc 'vlc-bin vlc-plugin-base' '--cask vlc'
+	need gst-launch-1.0 'gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav' gstreamer
 fi
 
 install() {
@@ -64,7 +64,7 @@ if [ -n "$missing" ]; then
 		echo "deps: going on without:$missing"
 	fi
 fi
-[ "$want" = all ] || exit 0
+[ "$want" != demo ] || exit 0
 
 # The published SDKs, a browser driver and a pinned Node for the tests.
 if ! cmp -s e2e/package-lock.json e2e/node_modules/.lock; then

@@ -111,15 +111,20 @@ func (c *H264) TSCodec() tscodecs.Codec { return &tscodecs.H264{} }
 
 // WriteTS writes a picture, key frames with their parameter sets.
 func (c *H264) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error {
+	return writePicture(w.WriteH264, t, f, c.InBand)
+}
+
+// writePicture splits a picture into the NAL units that the library takes.
+func writePicture(write func(t *mpegts.Track, pts, dts int64, au [][]byte) error, t *mpegts.Track, f *frame.Frame, inBand func([]byte) []byte) error {
 	payload := f.Payload
 	if f.Key {
-		payload = c.InBand(payload)
+		payload = inBand(payload)
 	}
 	au := slices.Collect(NALUs(payload))
 	if len(au) == 0 {
 		return nil
 	}
-	return w.WriteH264(t, tsClock(f.PTS), tsClock(f.DTS), au)
+	return write(t, tsClock(f.PTS), tsClock(f.DTS), au)
 }
 
 // TSCodec is the codec in the words of the MPEG-TS library.
@@ -139,15 +144,7 @@ func (c *H265) TSCodec() tscodecs.Codec { return &tscodecs.H265{} }
 
 // WriteTS writes a picture, key frames with their parameter sets.
 func (c *H265) WriteTS(w *mpegts.Writer, t *mpegts.Track, f *frame.Frame) error {
-	payload := f.Payload
-	if f.Key {
-		payload = c.InBand(payload)
-	}
-	au := slices.Collect(NALUs(payload))
-	if len(au) == 0 {
-		return nil
-	}
-	return w.WriteH265(t, tsClock(f.PTS), tsClock(f.DTS), au)
+	return writePicture(w.WriteH265, t, f, c.InBand)
 }
 
 // TSCodec is the codec in the words of the MPEG-TS library.
