@@ -29,6 +29,12 @@ type Config struct {
 	MaxAge time.Duration
 }
 
+// numbered is the Cache-Control of a list that was asked for by number: shared by
+// those who ask at the same time. RFC 8216bis B.1 advises a minute more, but
+// Video.js asks for the last part of a segment again until it sees the next one,
+// and a cache that answers with the same list ends its playback.
+const numbered = "public, max-age=0, s-maxage=1"
+
 // writeTimeout bounds the writing of one part, or list, to a slow viewer.
 const writeTimeout = 30 * time.Second
 
@@ -39,8 +45,7 @@ const firstClosed = time.Second
 type Handler struct {
 	stores    Stores
 	wait      time.Duration
-	lasting   string // Cache-Control of lists that were asked for by number
-	immutable string // of media
+	immutable string // Cache-Control of media
 	viewers   *viewers.Viewers
 }
 
@@ -52,11 +57,8 @@ func New(stores Stores, watching *viewers.Viewers, cfg Config) *Handler {
 	if cfg.MaxAge == 0 {
 		cfg.MaxAge = time.Minute
 	}
-	lasting := "public, max-age=" + strconv.Itoa(int(cfg.MaxAge/time.Second))
-	return &Handler{
-		stores: stores, wait: cfg.Wait, lasting: lasting, immutable: lasting + ", immutable",
-		viewers: watching,
-	}
+	immutable := "public, max-age=" + strconv.Itoa(int(cfg.MaxAge/time.Second)) + ", immutable"
+	return &Handler{stores: stores, wait: cfg.Wait, immutable: immutable, viewers: watching}
 }
 
 // Handles reports whether a path below a stream's playback path is HLS's. It
@@ -225,7 +227,7 @@ func (v *viewer) playlist(w http.ResponseWriter, r *http.Request, rd rendition) 
 		if snapshot, late = v.await(w, r, rd.Rendition, at.number, at.part); snapshot == nil {
 			return
 		}
-		cache = v.h.lasting
+		cache = numbered
 		if late {
 			cache = "no-store" // it is not the list that was asked for
 		}

@@ -75,7 +75,7 @@ func TestHeaders(t *testing.T) {
 		}{
 			{"index.m3u8", "no-store", listType, 200},
 			{s + "video.m3u8", "public, max-age=1", listType, 200},
-			{s + "audio.m3u8?_HLS_msn=" + msn, "public, max-age=60", listType, 200},
+			{s + "audio.m3u8?_HLS_msn=" + msn, "public, max-age=0, s-maxage=1", listType, 200},
 			{s + m.Map.URI, "public, max-age=60, immutable", "video/mp4", 200},
 			{s + segment, "public, max-age=60, immutable", "video/mp4", 200},
 			{part, "public, max-age=60, immutable", "video/mp4", 200},
@@ -213,7 +213,7 @@ func TestBlockingReload(t *testing.T) {
 		if len(c) != 1 || len(part) != 1 {
 			t.Fatal("not answered when the part came")
 		}
-		if w := <-c; w.Code != 200 || !strings.Contains(w.Body.String(), hint) || w.Header().Get("Cache-Control") != "public, max-age=60" {
+		if w := <-c; w.Code != 200 || !strings.Contains(w.Body.String(), hint) || w.Header().Get("Cache-Control") != "public, max-age=0, s-maxage=1" {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}
 		if w := <-part; w.Code != 200 || w.Body.Len() == 0 {

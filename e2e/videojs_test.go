@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// videoJSPage is a page of somebody else that plays a playlist by Video.js, by
+// whole segments: with llhls, Video.js 8.24 takes a segment that is not closed for
+// as long as EXT-X-TARGETDURATION and begins beyond the live edge, where it waits
+// for as long, and then plays without any buffer.
+const videoJSPage = `<!DOCTYPE html>
+<meta charset="utf-8"><title>Video.js</title>
+<video id="v" class="video-js" autoplay controls width="640" height="360"></video>
+<script src="video.js"></script>
+<script>
+window.seen = { errors: [] };
+const player = videojs('v', { liveui: true, html5: { vhs: { llhls: %t } } });
+player.on('error', () => seen.errors.push(player.error().message));
+player.src({ src: %q, type: 'application/x-mpegURL' });
+</script>`
+
+// serveVideoJS is another origin with a page for a playlist.
+func serveVideoJS(t *testing.T, playlist string) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /video.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "node_modules/video.js/dist/video.min.js")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, videoJSPage, r.URL.Query().Has("llhls"), playlist)
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv.URL + "/"
+}
+
+// Video.js on a page of another origin plays the playlist: pictures move, sound is
+// heard. With its low latency it begins as well, if late: no cache answers with the
+// same list again.
+//
+// C48
+func TestVideoJS(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "")
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	b := startBrowser(t)
+	url := serveVideoJS(t, s.Play["hls"])
+	for _, player := range []struct {
+		name, query string
+		pictures    int
+	}{{"segments", "", 30}, {"parts", "?llhls", 0}} {
+		b.do(nil, "open", player.name, url+player.query)
+		shown := fmt.Sprintf("document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > %d", player.pictures)
+		eventuallyIn(t, player.name+": "+shown, 2*patience, func() bool {
+			var ok bool
+			return b.try(&ok, "eval", player.name, shown) == "" && ok
+		})
+		if player.name == "segments" {
+			b.wantPlaying(player.name)
+		}
+		var errors []string
+		if b.do(&errors, "eval", player.name, "seen.errors"); len(errors) > 0 {
+			t.Errorf("%s: errors %q", player.name, errors)
+		}
+		b.wantNoFaults(player.name)
+		b.do(nil, "close", player.name)
+	}
+}
