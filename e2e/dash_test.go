@@ -58,8 +58,19 @@ func (b *browser) wantSmooth(page, stalls string) {
 	b.t.Errorf("%s: it stalls again and again: %d times so far", page, after)
 }
 
+// wantBehind fails unless a page comes to stand between least and most seconds
+// behind live, as an expression of the page tells; nobody comes nearer than least.
+func (b *browser) wantBehind(page, expression string, least, most float64) {
+	b.t.Helper()
+	var behind float64
+	eventually(b.t, fmt.Sprintf("%s stands less than %g s behind live", page, most), func() bool {
+		return b.try(&behind, "eval", page, expression) == "" && behind > least && behind < most
+	})
+	b.t.Logf("%s: %.2f s behind live", page, behind)
+}
+
 // dash.js on a page of another origin plays the MPD: pictures move, sound is
-// heard, nothing stalls, and it stays near the live edge.
+// heard, nothing stalls, and it stays less than 3 s behind live.
 //
 // B20
 func TestDashPlayer(t *testing.T) {
@@ -80,21 +91,14 @@ func TestDashPlayer(t *testing.T) {
 	})
 	b.wantSmooth("dash", "seen.stalls")
 	// A busy machine starts late, and dash.js makes good 40 ms a second.
-	eventually(t, "dash.js comes near the live edge", func() bool {
-		var ok bool
-		return b.try(&ok, "eval", "dash", "seen.latency() < 3.9") == "" && ok
-	})
+	b.wantBehind("dash", "seen.latency()", 1, 3)
 	var seen struct {
-		Errors  []string
-		First   float64
-		Latency float64
+		Errors []string
+		First  float64
 	}
-	b.do(&seen, "eval", "dash", "({ errors: seen.errors, first: seen.first, latency: seen.latency() })")
+	b.do(&seen, "eval", "dash", "({ errors: seen.errors, first: seen.first })")
 	if len(seen.Errors) > 0 {
 		t.Errorf("errors %q", seen.Errors)
-	}
-	if seen.Latency < 1 || seen.Latency > 4 {
-		t.Errorf("%.1f s behind live", seen.Latency)
 	}
 	var now struct {
 		Stats struct{ Viewers map[string]int }
@@ -102,7 +106,7 @@ func TestDashPlayer(t *testing.T) {
 	if c.api("GET", "/api/v1/streams/"+s.ID, nil, &now); now.Stats.Viewers["dash"] != 1 { // asked many times, in one session
 		t.Errorf("viewers %v", now.Stats.Viewers)
 	}
-	t.Logf("first picture after %.0f ms, %.2f s behind live", seen.First, seen.Latency)
+	t.Logf("first picture after %.0f ms", seen.First)
 	b.wantNoFaults("dash")
 }
 
