@@ -93,7 +93,13 @@ func (m *machine) directSaid(e GlassesSaid) {
 	case protocol.StatusStreaming, protocol.StatusActive, protocol.StatusReconnected:
 		s.Status = protocol.StatusActive
 		m.directFlows()
-	case protocol.StatusInitializing, protocol.StatusConnecting, protocol.StatusStopping:
+	case protocol.StatusInitializing, protocol.StatusConnecting:
+		st.Lost = time.Time{}
+		if !st.FirstLive.IsZero() { // once it was live there is no way back (WIRE d.3)
+			s.Status = protocol.StatusReconnecting
+			m.directPauses()
+		}
+	case protocol.StatusStopping:
 		st.Lost = time.Time{}
 	case protocol.StatusReconnecting:
 		st.Lost = time.Time{}

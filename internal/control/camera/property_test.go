@@ -185,7 +185,7 @@ func (w *world) told(app string, k Kind, status string) {
 		if answering {
 			w.answering = ""
 		}
-	case protocol.StatusActive:
+	case protocol.StatusActive, protocol.StatusReconnecting: // it was live, perhaps while the app was away
 		delete(p.since, k)
 	}
 }
