@@ -44,6 +44,10 @@ func TestHLSPlayer(t *testing.T) {
 	t.Cleanup(srv.Close)
 	b := startBrowser(t)
 	b.do(nil, "open", "hls.js", srv.URL+"/")
+	eventually(t, "hls.js plays picture and sound", func() bool {
+		var ok bool
+		return b.try(&ok, "eval", "hls.js", "(v => v.getVideoPlaybackQuality().totalVideoFrames > 30 && v.webkitAudioDecodedByteCount > 0)(document.querySelector('video'))") == "" && ok
+	})
 	b.wantBehind("hls.js", "seen.latency()", 0.2, 2)
 	b.wantPlaying("hls.js")
 	b.wantBehind("hls.js", "seen.latency()", 0.2, 2) // still, after 3 s
