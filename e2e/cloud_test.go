@@ -199,6 +199,12 @@ type cloud struct {
 // environment.
 func startCloud(t *testing.T, more string, env ...string) *cloud {
 	t.Helper()
+	return startCloudBy(t, nil, more, env...)
+}
+
+// startCloudBy is startCloud by a program that becomes the server.
+func startCloudBy(t *testing.T, by []string, more string, env ...string) *cloud {
+	t.Helper()
 	c := &cloud{dir: t.TempDir(), token: "operator-token-for-tests"}
 	c.config = filepath.Join(c.dir, "glimpse.yaml")
 	yaml := fmt.Sprintf("data_dir: %s\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\n"+
@@ -211,7 +217,7 @@ func startCloud(t *testing.T, more string, env ...string) *cloud {
 	if err := os.WriteFile(c.config, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.process = start(t, "glimpse serve", env, binary, "serve", "--config", c.config)
+	c.process = start(t, "glimpse serve", env, append(by, binary, "serve", "--config", c.config)...)
 	m, _ := c.waitLine(`(http://127\.0\.0\.1:\d+)`, 0)
 	c.url = m[1]
 	m, _ = c.waitLine(`(rtmp://127\.0\.0\.1:\d+)`, 0)

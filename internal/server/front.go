@@ -24,8 +24,36 @@ type front struct{ http *http.Server }
 
 func newFront(h http.Handler) *front {
 	return &front{&http.Server{
-		Handler: bodiesInTime(h), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		Handler: bodiesInTime(briefly(h)), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if isBorrowed(c) {
+				return context.WithValue(ctx, onSpare{}, true)
+			}
+			return ctx
+		},
 	}}
+}
+
+// onSpare marks the context of a connection on a spare descriptor.
+type onSpare struct{}
+
+// listenTCP listens, with a spare descriptor for when all are used up.
+func listenTCP(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return withSpare(l.(*net.TCPListener)), nil
+}
+
+// briefly ends a connection on a spare descriptor after its first answer.
+func briefly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(onSpare{}) != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // bodiesInTime bounds the time of bodies, also of those that no handler reads:

@@ -44,7 +44,7 @@ func (s *Server) listenTLS() error {
 		config = s.tls.public.TLS
 	}
 	if s.cfg.HTTPS.Addr != "" {
-		l, err := net.Listen("tcp", s.cfg.HTTPS.Addr)
+		l, err := listenTCP(s.cfg.HTTPS.Addr)
 		if err != nil {
 			return busy("https.addr", err)
 		}

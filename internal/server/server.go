@@ -197,7 +197,7 @@ func (s *Server) listen(context.Context) error {
 	if s.cfg.HTTP.Addr == "" {
 		return errors.New("http.addr is empty: nothing could reach this server")
 	}
-	if s.listener, err = net.Listen("tcp", s.cfg.HTTP.Addr); err != nil {
+	if s.listener, err = listenTCP(s.cfg.HTTP.Addr); err != nil {
 		return busy("http.addr", err)
 	}
 	if s.cfg.RTMP.Addr != "" {

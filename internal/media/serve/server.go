@@ -14,10 +14,10 @@ import (
 )
 
 // A listener that fails is asked again after so long, then twice as long each
-// time.
+// time: within a second of the end of what it failed of (FAULTS F23).
 const (
 	retryMin = 50 * time.Millisecond
-	retryMax = time.Second
+	retryMax = 500 * time.Millisecond
 )
 
 // Peer is one connection. Close ends it at once, wakes reads and writes in

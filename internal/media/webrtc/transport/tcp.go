@@ -123,7 +123,7 @@ func (m *Mux) accept() {
 			return
 		default: // too many files, for example
 			m.log.Debug("webrtc accept", "error", err)
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 		}
 	}
 }
