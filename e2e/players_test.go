@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -32,9 +35,15 @@ func TestDesktopPlayers(t *testing.T) {
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
 	c.wantStatus(s.ID, "live")
-	// Not by HLS and DASH: the adaptive demuxers of GStreamer 1.22 abort by an
-	// assertion of their own now and then, or never leave their buffering.
-	for _, protocol := range []string{"rtmp", "srt"} {
+	// By HLS when the stream has some past: hlsdemux2 of GStreamer 1.22 aborts by its
+	// own assertion (current_stream_time >= 0) when it joins in the first seconds.
+	// Not by DASH: dashdemux2 asks for UTCTiming's relative address without resolving
+	// it, goes on by eight seconds at a time and never leaves its buffering.
+	eventually(t, "the stream has some past: seven segments of each track", func() bool {
+		code, _, body := get(t, strings.Replace(s.Play["dash"], "index.mpd", "public.mpd", 1))
+		return code == http.StatusOK && bytes.Count(body, []byte("<S ")) >= 14
+	})
+	for _, protocol := range []string{"rtmp", "srt", "hls"} {
 		t.Run("GStreamer "+protocol, func(t *testing.T) {
 			p := start(t, "gst-launch-1.0", nil, "gst-launch-1.0", "uridecodebin3", "uri="+s.Play[protocol],
 				"!", "videoconvert", "!", "fakesink", "num-buffers=90", "sync=false")
