@@ -193,8 +193,9 @@ func TestSoundMeetsPicture(t *testing.T) {
 }
 
 // Who comes to a stream whose sound has to be converted first hears it with the
-// first pictures: a tone that is always there begins no later than the player
-// does, by WebRTC (AAC) and by LL-HLS (Opus).
+// first pictures: a tone that is always there begins within half a second of them,
+// by WebRTC (AAC) and by LL-HLS (Opus). Of three viewers who come one after
+// another one has to: the machine is busy, a fault is there each time.
 func TestFirstSound(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t, "")
@@ -210,14 +211,18 @@ func TestFirstSound(t *testing.T) {
 		protocol string
 		stream   stream
 	}{{"hls", opus}, {"webrtc", aac}} {
-		eventually(t, "nothing is converted without viewers", func() bool { return c.children() == 0 })
-		var seen struct{ Picture, Sound float64 }
-		b.do(&seen, "first", page.protocol, page.stream.Play["page"]+"?protocol="+page.protocol)
-		t.Logf("%s: first picture after %.0f ms, first sound %.0f ms after it", page.protocol, seen.Picture, seen.Sound-seen.Picture)
-		if seen.Picture <= 0 || seen.Sound <= 0 || seen.Sound-seen.Picture > 3000 { // 500 on a machine that is not busy
-			t.Errorf("%s: first picture after %.0f ms, first sound after %.0f ms", page.protocol, seen.Picture, seen.Sound)
+		soon := false
+		for viewer := 0; viewer < 3 && !soon; viewer++ {
+			eventually(t, "nothing is converted without viewers", func() bool { return c.children() == 0 })
+			var seen struct{ Picture, Sound float64 }
+			b.do(&seen, "first", page.protocol, page.stream.Play["page"]+"?protocol="+page.protocol)
+			t.Logf("%s: first picture after %.0f ms, first sound %.0f ms after it", page.protocol, seen.Picture, seen.Sound-seen.Picture)
+			soon = seen.Picture > 0 && seen.Sound > 0 && seen.Sound-seen.Picture < 500
+			b.do(nil, "close", page.protocol)
 		}
-		b.do(nil, "close", page.protocol)
+		if !soon {
+			t.Errorf("%s: no viewer of three heard the sound within 500 ms of the first picture", page.protocol)
+		}
 	}
 }
 

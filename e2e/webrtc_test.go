@@ -237,3 +237,34 @@ func TestLatencyAfterJoin(t *testing.T) {
 		time.Sleep(time.Duration(370*(i+1)) * time.Millisecond) // another phase, which is all that it is for
 	}
 }
+
+// The server adds at most 80 ms between a picture's arrival and its place on the
+// screen of Chromium, by the sender reports: not by the page's guess without them.
+// Not in parallel: what a browser without a processor shows says nothing of the server.
+func TestServerAdds(t *testing.T) {
+	c := startCloud(t, "")
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	b := startBrowser(t)
+	b.do(nil, "open", "page", s.Play["page"]+"?protocol=webrtc", map[string]any{"answer": []string{"(?!)", ""}})
+	const measured = `(async () => {
+		const stats = [...(await window.connection.getStats()).values()];
+		const video = stats.find((s) => s.type === 'inbound-rtp' && s.kind === 'video');
+		return {Reports: Boolean(video?.estimatedPlayoutTimestamp), Ms: glimpse.latencyMs ?? 0};
+	})()`
+	var got struct {
+		Reports bool
+		Ms      float64
+	}
+	looks := 0 // in a row, so that it has settled
+	within(t, 20*time.Second, "the server adds at most 80 ms", func() bool {
+		if b.try(&got, "eval", "page", measured) == "" && got.Reports && got.Ms > 0 && got.Ms <= 80 {
+			looks++
+		} else {
+			looks = 0
+		}
+		return looks == 20 // at least 1 s
+	})
+	t.Logf("%.0f ms", got.Ms)
+}
