@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -165,11 +166,14 @@ func startACME(t *testing.T) *acme {
 // acmeTool builds a program of Pebble's and returns its path.
 func acmeTool(t *testing.T, name string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../tools/acme/go.mod", "-n", name).CombinedOutput()
+	var said bytes.Buffer // also of downloads that succeed
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../tools/acme/go.mod", "-n", name)
+	cmd.Stderr = &said
+	path, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("build %s: %v: %s", name, err, out)
+		t.Fatalf("build %s: %v: %s", name, err, &said)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(path))
 }
 
 // freeAddr is an address of loopback that is free now, for programs that cannot
