@@ -156,18 +156,19 @@ func startACME(t *testing.T) *acme {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "names for pebble", nil, acmeTool(t, "pebble-challtestsrv"), "-dnsserver", dns, "-defaultIPv4", "127.0.0.1",
+	start(t, "names for pebble", nil, goTool(t, "acme", "pebble-challtestsrv"), "-dnsserver", dns, "-defaultIPv4", "127.0.0.1",
 		"-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", freeAddr(t))
-	a.process = start(t, "pebble", []string{"PEBBLE_VA_NOSLEEP=1"}, acmeTool(t, "pebble"), "-config", file, "-dnsserver", dns)
+	a.process = start(t, "pebble", []string{"PEBBLE_VA_NOSLEEP=1"}, goTool(t, "acme", "pebble"), "-config", file, "-dnsserver", dns)
 	a.waitLine(`ACME directory available`, 0)
 	return a
 }
 
-// acmeTool builds a program of Pebble's and returns its path.
-func acmeTool(t *testing.T, name string) string {
+// goTool builds a program of others, pinned by a module in tools, and returns its
+// path.
+func goTool(t *testing.T, module, name string) string {
 	t.Helper()
 	var said bytes.Buffer // also of downloads that succeed
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../tools/acme/go.mod", "-n", name)
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../tools/"+module+"/go.mod", "-n", name)
 	cmd.Stderr = &said
 	path, err := cmd.Output()
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -65,10 +64,6 @@ type liveKit struct {
 func startLiveKit(t *testing.T) *liveKit {
 	t.Helper()
 	const key, secret, room = "key", "a secret of thirty-two characters!", "room"
-	out, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../tools/whip/go.mod", "-n", "server").Output()
-	if err != nil {
-		t.Fatalf("build LiveKit: %v", err)
-	}
 	api, metrics, udp, secure := freePort(t), freePort(t), freePort(t), freePort(t)
 	dir := t.TempDir()
 	k := &liveKit{t: t, api: fmt.Sprintf("http://127.0.0.1:%d", api), metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics)}
@@ -80,7 +75,7 @@ prometheus_port: %d
 keys: {%s: "%s"}
 rtc: {udp_port: %d, tcp_port: 0, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true, interfaces: {includes: [lo]}}
 `, api, metrics, key, secret, udp)
-	start(t, "LiveKit", []string{"LIVEKIT_CONFIG=" + config}, strings.TrimSpace(string(out)))
+	start(t, "LiveKit", []string{"LIVEKIT_CONFIG=" + config}, goTool(t, "whip", "server"))
 	conf := fmt.Sprintf(`daemon off;
 master_process off;
 pid %[1]s/pid;
