@@ -29,7 +29,7 @@ func TestFFplay(t *testing.T) {
 // C48
 func TestDesktopPlayers(t *testing.T) {
 	if !long {
-		t.SkipNow()
+		t.Skip("minutes, and players of some hundred megabytes: make test-long")
 	}
 	c := startCloud(t, "srt: {addr: \"127.0.0.1:0\"}\n")
 	s := c.newStream()

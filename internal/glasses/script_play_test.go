@@ -3,14 +3,13 @@ package glasses
 import (
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"glimpse/internal/control/session"
+	"glimpse/internal/scripttest"
 )
 
 var update = flag.Bool("update", false, "write what happened into the scripts")
@@ -32,41 +31,15 @@ var update = flag.Bool("update", false, "write what happened into the scripts")
 //
 // A25 A26 A54 C57
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
 	film := clipSource(t)
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got string
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, film)
-				defer w.close()
-				got = w.play(string(want))
-			})
-			if got == string(want) {
-				return
-			}
-			if *update {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			w, g := strings.Split(string(want), "\n"), strings.Split(got, "\n")
-			for i := range g {
-				if i >= len(w) || w[i] != g[i] {
-					t.Fatalf("line %d:\n got %s\nwant %s\nall:\n%s", i+1, g[i], strings.Join(w[min(i, len(w)):min(i+1, len(w))], ""), got)
-				}
-			}
-			t.Fatalf("the script expects more:\n%s", got)
+	scripttest.Run(t, *update, func(t *testing.T, script string) (got string) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, film)
+			defer w.close()
+			got = w.play(script)
 		})
-	}
+		return got
+	})
 }
 
 func (w *world) play(script string) string {

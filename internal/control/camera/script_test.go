@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -14,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"glimpse/internal/scripttest"
 	"glimpse/protocol"
 )
 
@@ -36,35 +35,7 @@ var update = flag.Bool("update", false, "write what happened into the scripts")
 //	media live | media lost [SILENT] | ingest fails REASON | viewers N
 //	operator ends | session ends REASON | time passes | check | notes on | window DURATION
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if got == string(want) {
-				return
-			}
-			if *update {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			w, g := strings.Split(string(want), "\n"), strings.Split(got, "\n")
-			for i := range g {
-				if i >= len(w) || w[i] != g[i] {
-					t.Fatalf("line %d:\n got %s\nwant %s\nall:\n%s", i+1, g[i], strings.Join(w[min(i, len(w)):min(i+1, len(w))], ""), got)
-				}
-			}
-			t.Fatalf("the script expects more:\n%s", got)
-		})
-	}
+	scripttest.Run(t, *update, play)
 }
 
 // player plays one script.

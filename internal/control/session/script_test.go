@@ -7,8 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"glimpse/internal/control/apps"
+	"glimpse/internal/scripttest"
 	"glimpse/protocol"
 )
 
@@ -36,29 +35,10 @@ var update = flag.Bool("update", false, "write what happened into the scripts")
 //	media live | media lost | server stops | server is killed
 //	operator stops PEER | operator ends the stream | time passes
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got string
-			inWorld(t, func(t *testing.T, w *world) { got = newStage(t, w).play(string(want)) })
-			switch {
-			case got == string(want):
-			case *update:
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			default:
-				t.Errorf("got:\n%s", got)
-			}
-		})
-	}
+	scripttest.Run(t, *update, func(t *testing.T, script string) (got string) {
+		inWorld(t, func(t *testing.T, w *world) { got = newStage(t, w).play(script) })
+		return got
+	})
 }
 
 // heard is a line of what happened.

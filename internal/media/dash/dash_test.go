@@ -249,23 +249,31 @@ func TestSamePeriodAfterAHold(t *testing.T) {
 	})
 }
 
-// With new parameters both tracks go on in a new period that begins where its
-// first segment does.
-func TestNewPeriod(t *testing.T) {
+// newPeriods feeds a stream whose sound has other parameters after a pause. It
+// runs in a synctest bubble.
+func newPeriods(t *testing.T) *world {
+	t.Helper()
 	other, err := codec.NewAAC([]byte{0x12, 0x10}) // 44.1 kHz
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := newWorld(t)
+	start := time.Now()
+	w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
+	w.feed(7)
+	time.Sleep(3 * time.Second) // nobody publishes
+	w.resume(&frame.Track{Codec: other})
+	start = start.Add(3 * time.Second)
+	w.feed(9)
+	synctest.Wait()
+	return w
+}
+
+// With new parameters both tracks go on in a new period that begins where its
+// first segment does.
+func TestNewPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		start := time.Now()
-		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
-		w.feed(7)
-		time.Sleep(3 * time.Second) // nobody publishes
-		w.resume(&frame.Track{Codec: other})
-		start = start.Add(3 * time.Second)
-		w.feed(9)
-		synctest.Wait()
+		w := newPeriods(t)
 		rw, d := w.get(t)
 		if len(d.Periods) != 2 || d.Periods[1].Start == d.Periods[0].Start {
 			t.Fatalf("%+v", d)

@@ -8,12 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	schema "github.com/Eyevinn/dash-mpd/mpd"
-
-	"glimpse/internal/media/codec"
-	"glimpse/internal/media/frame"
 )
 
 // words are the elements and attributes of a document, each as often as it is
@@ -48,20 +44,8 @@ func words(t *testing.T, document string) map[string]int {
 // reads every element and attribute that is written, over two periods, and the
 // periods follow each other.
 func TestAnotherLibraryReadsAll(t *testing.T) {
-	other, err := codec.NewAAC([]byte{0x12, 0x10}) // 44.1 kHz
-	if err != nil {
-		t.Fatal(err)
-	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		start := time.Now()
-		w.pace = func(f *frame.Frame) { time.Sleep(time.Until(start.Add(f.DTS))) }
-		w.feed(7)
-		time.Sleep(3 * time.Second) // nobody publishes
-		w.resume(&frame.Track{Codec: other})
-		start = start.Add(3 * time.Second)
-		w.feed(9)
-		synctest.Wait()
+		w := newPeriods(t)
 		rw, _ := w.get(t)
 		ours := rw.Body.String()
 		m, err := schema.ReadFromString(ours)
