@@ -1,8 +1,13 @@
 // Package tlsca is the server's own certificate authority: a root made once and
 // kept in a folder, and leaf certificates made when somebody asks for a name.
 //
+// A Public has one domain's certificate from an authority that browsers trust
+// already (ACME), and the own one's for every other name.
+//
 // An Authority owns its keys and its cache of leaves; one lock guards the cache.
-// It starts no goroutines and needs no Close.
+// It starts no goroutines and needs no Close. A Public owns the ACME account and
+// its folder; what it renews, and the goroutines for that, are autocert's and last
+// as long as the process.
 package tlsca
 
 import (

@@ -41,8 +41,8 @@ type AudioSource interface {
 	Opus(ctx context.Context, run *hub.Run, emit func(*frame.Frame)) error
 }
 
-// Server plays streams by WHEP and takes publishers by WHIP on one port. Make it with New, put its routes into
-// the HTTP server with Register, and Run it.
+// Server plays streams by WHEP and takes publishers by WHIP on one port. Make it
+// with New, put its routes into the HTTP server with Register, and Run it.
 type Server struct {
 	log      *slog.Logger
 	streams  Streams
