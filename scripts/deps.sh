@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what is missing and says so. "demo" wants ffmpeg only, and goes on
-# without it (the demo then has no sound in WebRTC); "all" is for the tests, "long"
-# for the long ones too.
+# Installs what is missing and says so. "demo" wants ffmpeg, and for the animal
+# detector a C compiler, npm and the library that it loads; it goes on without any
+# of them (the demo then has no sound in WebRTC, or no detector). "all" is for the
+# tests, "long" for the long ones too.
 set -eu
 cd "$(dirname "$0")/.."
 want=${1:-all}
@@ -17,8 +18,10 @@ need() { # program, packages for apt, package for brew
 }
 apt='' brew=''
 need ffmpeg ffmpeg ffmpeg
-if [ "$want" != demo ]; then
-	need gcc 'gcc libc6-dev' ''
+have cc || need gcc 'gcc libc6-dev' ''
+if [ "$want" = demo ]; then
+	ls .cache/onnxruntime/libonnxruntime.* >/dev/null 2>&1 || need npm 'nodejs npm' node
+else
 	printf '#include <wels/codec_api.h>\n' | cc -E - >/dev/null 2>&1 || need openh264 libopenh264-dev openh264
 	need npm 'nodejs npm' node
 	have chromium || have chromium-browser || have google-chrome ||
@@ -63,6 +66,10 @@ if [ -n "$missing" ]; then
 		[ "$want" = demo ] || exit 1
 		echo "deps: going on without:$missing"
 	fi
+fi
+if ! scripts/onnxruntime.sh; then
+	[ "$want" = demo ] || exit 1
+	echo "deps: going on without the detector's library"
 fi
 [ "$want" != demo ] || exit 0
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,25 @@ var forbidden = []struct{ tree, never, why string }{
 	{"internal/media/frame", "glimpse/internal/media/hub", "frame is a leaf"},
 	{"sdk", "glimpse/internal", "the SDK is public"},
 	{"protocol", "glimpse/internal", "the protocol is a public leaf"},
+}
+
+// The detector is an app like any other: of Glimpse it knows what every app may,
+// and the rest of Glimpse does not know it.
+var detector = []string{module + "cmd/glimpse-detect", module + "internal/detect", module + "tools/detect"}
+
+func TestDetectorIsAnApp(t *testing.T) {
+	for _, p := range packages(t) {
+		ours := slices.ContainsFunc(detector, func(tree string) bool { return under(p.ImportPath, tree) })
+		for _, d := range p.Deps {
+			its := slices.ContainsFunc(detector, func(tree string) bool { return under(d, tree) })
+			switch {
+			case ours && strings.HasPrefix(d, module) && !its && !under(d, module+"sdk") && !under(d, module+"protocol"):
+				t.Errorf("%s depends on %s: the detector imports sdk and protocol", p.ImportPath, d)
+			case !ours && its:
+				t.Errorf("%s depends on %s: only the detector runs models", p.ImportPath, d)
+			}
+		}
+	}
 }
 
 func under(path, tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") }
@@ -153,15 +173,18 @@ func checkSizes(t *testing.T, label, path string) {
 	})
 }
 
-// The server is one static binary on every system.
+// The server is one static binary on every system. The detector is built without
+// a C compiler as well, and then says that it needs one.
 //
 // E6
 func TestBuildsEverywhere(t *testing.T) {
 	for _, system := range []string{"linux", "darwin", "windows"} {
-		cmd := exec.Command("go", "build", "-o", os.DevNull, module+"cmd/glimpse")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", system, err, out)
+		for _, program := range []string{"glimpse", "glimpse-detect"} {
+			cmd := exec.Command("go", "build", "-o", os.DevNull, module+"cmd/"+program)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s on %s: %v\n%s", program, system, err, out)
+			}
 		}
 	}
 }
