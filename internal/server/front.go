@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"glimpse/internal/media/frames"
 )
 
 // The bounds of HTTP (FAULTS part 1).
@@ -27,9 +29,9 @@ func newFront(h http.Handler) *front {
 		Handler: bodiesInTime(briefly(h)), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if isBorrowed(c) {
-				return context.WithValue(ctx, onSpare{}, true)
+				ctx = context.WithValue(ctx, onSpare{}, true)
 			}
-			return ctx
+			return frames.WithConn(ctx, c)
 		},
 	}}
 }

@@ -26,6 +26,7 @@ func (s *Server) buildHTTP(context.Context) error {
 	mux.HandleFunc("/glasses-ws", s.control.gateway.ServeGlasses)
 	mux.HandleFunc("GET /live/{playback}", s.media.web.ServePlayer)
 	mux.HandleFunc("/live/{playback}/{rest...}", s.play)
+	s.media.frames.Register(mux)
 	if s.media.webrtc != nil {
 		s.media.webrtc.Register(mux)
 	}

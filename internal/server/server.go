@@ -31,6 +31,7 @@ import (
 	"glimpse/internal/control/tap"
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/dash"
+	"glimpse/internal/media/frames"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/rtmp"
@@ -87,6 +88,7 @@ type mediaPlane struct {
 	hls       *hls.Handler
 	dash      *dash.Handler
 	transcode *transcode.Transcoder
+	frames    *frames.Service
 	rtmp      *rtmp.Server   // nil when off
 	srt       *srt.Server    // nil when off
 	webrtc    *webrtc.Server // nil when off
@@ -188,7 +190,13 @@ func (s *Server) buildControl(ctx context.Context) error {
 		Logins: s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
 		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
-	return err
+	if err != nil {
+		return err
+	}
+	s.media.frames = frames.New(frames.Config{
+		Streams: s.media.hub, Decoder: s.media.transcode, Grants: frameGrants{c.api}, Notify: s.tellFrames,
+	}, s.log)
+	return nil
 }
 
 // listen opens the sockets.
@@ -281,6 +289,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	drained, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	s.control.taps.Close()
+	s.media.frames.Close()
 	s.control.events.Close()
 	front.shutdown(drained) // requests end; websockets and media go on meanwhile
 	pages.Wait()
@@ -320,6 +329,9 @@ func (s *Server) close() {
 	}
 	if m.srt != nil {
 		m.srt.Close()
+	}
+	if m.frames != nil {
+		m.frames.Close()
 	}
 	if m.hub != nil {
 		m.hub.Close()

@@ -44,6 +44,11 @@ type success struct {
 // tries too many wrong keys for one app from one address is put off unchecked.
 func (a *API) appOf(r *http.Request) (pkg string, p *Problem) {
 	token, _ := bearer(r)
+	return a.checkApp(r, token)
+}
+
+// checkApp is the app of a "package:key".
+func (a *API) checkApp(r *http.Request, token string) (pkg string, p *Problem) {
 	pkg, key, found := strings.Cut(token, ":")
 	if !found || !auth.ValidName(pkg) {
 		return "", problem(http.StatusUnauthorized, codeUnauthorized, "Send Authorization: Bearer package:API key.")

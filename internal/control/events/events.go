@@ -38,6 +38,10 @@ const (
 	HoldEnded         Type = "hold.ended"
 	Refused           Type = "request.refused" // an app's start or stop
 
+	FramesSubscribed   Type = "frames.subscribed" // an app is given decoded pictures of a stream
+	FramesUnsubscribed Type = "frames.unsubscribed"
+	FramesOverloaded   Type = "frames.overloaded" // of a stream only key frames are decoded for a while
+
 	WearerCame        Type = "wearer.came" // a session began
 	WearerLeft        Type = "wearer.left"
 	PhoneConnected    Type = "phone.connected"
@@ -68,7 +72,7 @@ func Types() []Type {
 	return []Type{
 		StreamBegan, StreamLive, StreamInterrupted, StreamResumed, StreamRetried, StreamTakeover, StreamRefused, StreamStarving,
 		StreamIdle, StreamEnded,
-		HoldBegan, HoldEnded, Refused,
+		HoldBegan, HoldEnded, Refused, FramesSubscribed, FramesUnsubscribed, FramesOverloaded,
 		WearerCame, WearerLeft, PhoneConnected, PhoneDisconnected, PhoneSuperseded, GlassesConnected, GlassesLost,
 		AppStarted, AppReconnected, AppDisconnected, AppResurrected, AppGivenUp, AppReleased, AppStopped, SocketSlow,
 		ServerStarted, ServerDraining, StoreFailing, Suppressed, Gap,

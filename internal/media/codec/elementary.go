@@ -23,6 +23,49 @@ func (c *AV1) Elementary(key []byte) (format string, stream []byte) {
 	return "obu", b
 }
 
+// Decodable is an access unit for a decoder that is fed one after the other, and
+// FourCC the codec's name in AVI and IVF. A key frame brings the track's
+// parameters; those inside a picture that could change its size are left out.
+func (c *H264) Decodable(payload []byte, key bool) []byte {
+	picture := func(n byte) bool { n &= 0x1f; return n == NALSlice || n == NALIDR || n == NALPPS }
+	if !key {
+		return elementary(payload, picture)
+	}
+	return elementary(payload, picture, c.SPS, c.PPS)
+}
+
+// FourCC is "H264".
+func (c *H264) FourCC() string { return "H264" }
+
+// Decodable is an access unit for a decoder; see H264.Decodable.
+func (c *H265) Decodable(payload []byte, key bool) []byte {
+	picture := func(n byte) bool { n = n >> 1 & 0x3f; return n < hevcVPS || n == hevcPPS }
+	if !key {
+		return elementary(payload, picture)
+	}
+	return elementary(payload, picture, c.VPS, c.SPS, c.PPS)
+}
+
+// FourCC is "HEVC".
+func (c *H265) FourCC() string { return "HEVC" }
+
+// Decodable is an access unit for a decoder; see H264.Decodable.
+func (c *AV1) Decodable(payload []byte, key bool) []byte {
+	var b []byte
+	if key {
+		b = append(b, c.Sequence...)
+	}
+	for o := range obus(payload) {
+		if o.kind != obuSequence {
+			b = append(b, o.whole...)
+		}
+	}
+	return b
+}
+
+// FourCC is "AV01".
+func (c *AV1) FourCC() string { return "AV01" }
+
 // elementary is a byte stream of parameter sets and the NAL units that are
 // pictures by their first byte.
 func elementary(key []byte, picture func(byte) bool, sets ...[]byte) []byte {

@@ -31,7 +31,9 @@ func (r *Run) Straight() (straight *Run, release func(), err error) {
 func (r *Run) straighten() *conversion {
 	c := &conversion{run: r, wanted: func() bool { return true }}
 	c.work = func(conv Converter) func(context.Context) error {
-		sink := &PictureSink{sink{c, newRun(r.stream, r.start)}}
+		straight := newRun(r.stream, r.start)
+		straight.rtp = r.rtp
+		sink := &PictureSink{sink{c, straight}}
 		c.sink = &sink.sink
 		return func(ctx context.Context) error { return conv.Straighten(ctx, r, sink) }
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type Run struct {
 	stream *Stream
 	start  time.Time
+	rtp    uint32 // what RTP calls time 0
 	done   chan struct{}
 
 	mu      sync.RWMutex
@@ -49,7 +51,7 @@ const frameCost = 200
 const maxSoundWait = 40 * time.Millisecond
 
 func newRun(s *Stream, start time.Time) *Run {
-	return &Run{stream: s, start: start, done: make(chan struct{})}
+	return &Run{stream: s, start: start, rtp: rand.Uint32(), done: make(chan struct{})}
 }
 
 // Stream that this is a run of.
@@ -57,6 +59,10 @@ func (r *Run) Stream() *Stream { return r.stream }
 
 // Start is the wall clock of time 0 of the timeline.
 func (r *Run) Start() time.Time { return r.start }
+
+// RTPBase is the RTP timestamp of time 0 for all who are sent this run's pictures
+// by RTP, and so for all who are told of them.
+func (r *Run) RTPBase() uint32 { return r.rtp }
 
 // Done is closed when the run is over.
 func (r *Run) Done() <-chan struct{} { return r.done }

@@ -15,6 +15,7 @@ const hangLag = 500 * time.Millisecond
 // stall notices when a child stops answering. The feeding and the reading
 // goroutine share it.
 type stall struct {
+	slack  time.Duration // that the output may be behind beside hangLag
 	mu     sync.Mutex
 	in     time.Duration // child's time of the newest frame fed
 	out    time.Duration // and of the newest read
@@ -27,7 +28,7 @@ func (s *stall) fed(at time.Duration) {
 	if s.out == 0 {
 		s.out = at
 	}
-	if s.in-s.out > hangLag && s.behind.IsZero() {
+	if s.in-s.out > hangLag+s.slack && s.behind.IsZero() {
 		s.behind = time.Now()
 	}
 }

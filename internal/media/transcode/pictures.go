@@ -29,7 +29,7 @@ const (
 func (t *Transcoder) Straighten(ctx context.Context, run *hub.Run, sink *hub.PictureSink) error {
 	log := t.log.With("stream", run.Stream().ID(), "to", "pictures in order")
 	out := &pictureOutput{write: sink.Write, last: -1}
-	return t.supervise(ctx, sink, log, func() error {
+	return t.supervise(ctx, sink, log, firstPause, func() error {
 		rd := run.Subscribe(hub.ReaderOptions{})
 		defer rd.Close()
 		return t.straighten(ctx, rd, out)
@@ -38,7 +38,7 @@ func (t *Transcoder) Straighten(ctx context.Context, run *hub.Run, sink *hub.Pic
 
 // straighten runs one child.
 func (t *Transcoder) straighten(ctx context.Context, src source, out *pictureOutput) error {
-	clock := &pictureClock{}
+	clock := &pictureClock{tick: time.Millisecond}
 	return t.pipe(ctx, &clock.stall, pipeline{
 		args: pictureArgs(),
 		feed: func(ctx context.Context, w io.Writer) error { return feedPictures(ctx, src, w, clock) },
@@ -65,6 +65,7 @@ func pictureArgs() []string {
 type pictureClock struct {
 	stall
 	base    time.Duration // of the run, at the child's time childStart
+	tick    time.Duration // of the container that the child is fed in
 	pending []*frame.Frame
 }
 
@@ -89,10 +90,10 @@ func (c *pictureClock) place(told time.Duration) *frame.Frame {
 	var found *frame.Frame
 	left := c.pending[:0]
 	for _, f := range c.pending {
-		switch ms := flv.Millis(c.at(f.PTS)); {
-		case ms == flv.Millis(told):
+		switch at := c.ticks(c.at(f.PTS)); {
+		case at == c.ticks(told):
 			found = f
-		case ms > flv.Millis(told):
+		case at > c.ticks(told):
 			left = append(left, f)
 		}
 	}
@@ -100,6 +101,9 @@ func (c *pictureClock) place(told time.Duration) *frame.Frame {
 	c.pending = left
 	return found
 }
+
+// ticks rounds a child's time to its container's clock, as the writers do.
+func (c *pictureClock) ticks(at time.Duration) int64 { return int64(at.Round(c.tick) / c.tick) }
 
 // feedPictures writes pictures from the first key frame until the source ends or
 // its parameters change, or the child refuses.

@@ -73,7 +73,7 @@ type sink interface {
 func (t *Transcoder) keepConverting(ctx context.Context, src source, to output, dst sink, log *slog.Logger) error {
 	in := &soundInput{src: src, to: to}
 	out := &soundOutput{dst: dst, to: to, last: -1}
-	return t.supervise(ctx, dst, log, func() error {
+	return t.supervise(ctx, dst, log, firstPause, func() error {
 		track, err := in.wait(ctx)
 		if err != nil {
 			return err

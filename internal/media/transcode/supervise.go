@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -29,14 +30,15 @@ type problems interface {
 
 // supervise runs one child after the other until ctx or the source ends (nil)
 // or the Transcoder closes. once runs one and says how it ended: errRenew when
-// the source changed, io.EOF when it ended, otherwise why the child failed.
-func (t *Transcoder) supervise(ctx context.Context, dst problems, log *slog.Logger, once func() error) error {
-	pause := firstPause
+// the source changed, io.EOF when it ended, otherwise why the child failed. first
+// is the time before it is replaced the first time.
+func (t *Transcoder) supervise(ctx context.Context, dst problems, log *slog.Logger, first time.Duration, once func() error) error {
+	pause := first
 	for {
 		begun := time.Now()
 		err := once()
 		if time.Since(begun) > steady {
-			pause = firstPause
+			pause = first
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -72,9 +74,10 @@ func sleep(ctx, closed context.Context, d time.Duration) error {
 
 // pipeline is a child that is fed and read at once.
 type pipeline struct {
-	args []string
-	feed func(context.Context, io.Writer) error // its error is why the child must end
-	read func(io.Reader) error                  // until the output ends (nil) or is malformed
+	args  []string
+	hangs time.Duration                          // Config.HangAfter when zero
+	feed  func(context.Context, io.Writer) error // its error is why the child must end
+	read  func(io.Reader) error                  // until the output ends (nil) or is malformed
 }
 
 // pipe runs a child. It returns what feed did when that was errRenew or io.EOF,
@@ -94,7 +97,7 @@ func (t *Transcoder) pipe(caller context.Context, st *stall, p pipeline) error {
 			fed = err
 		}
 	})
-	tasks.Go(func() { st.watch(ctx, t.cfg.HangAfter, func() { cancel(errHung) }) })
+	tasks.Go(func() { st.watch(ctx, cmp.Or(p.hangs, t.cfg.HangAfter), func() { cancel(errHung) }) })
 	err = p.read(c.stdout)
 	hung := errors.Is(context.Cause(ctx), errHung)
 	cancel(nil) // after a clean end this kills nobody: the output is at its end

@@ -92,7 +92,7 @@ func newFeed(s *Server, run *hub.Run) *feed {
 		server: s, run: run, log: s.log.With("stream", run.Stream().ID()),
 		video:     packets.NewPictures(rand.Uint32()),
 		audio:     packets.NewSound(rand.Uint32()),
-		videoBase: rand.Uint32(), audioBase: rand.Uint32(), rtx: rand.Uint32(),
+		videoBase: run.RTPBase(), audioBase: rand.Uint32(), rtx: rand.Uint32(),
 		ready: make(chan struct{}),
 	}
 	f.origin.Store(run.Start().UnixNano())

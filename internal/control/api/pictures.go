@@ -1,0 +1,37 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"glimpse/internal/control/apps"
+	"glimpse/protocol"
+)
+
+// operatorName is the operator's among apps; no package may be called so.
+const operatorName = "(operator)"
+
+// PictureApp returns the app that a request for a stream's pictures comes from: it
+// has shown its key, as Authorization: Bearer package:key or, for programs that
+// take only user and password, as Basic, and it may use the camera. The admin
+// token counts too.
+func (a *API) PictureApp(r *http.Request) (app string, p *Problem) {
+	token, ok := bearer(r)
+	if user, password, basic := r.BasicAuth(); basic {
+		token, ok = user+":"+password, true
+	}
+	if ok && !strings.Contains(token, ":") {
+		if p := a.checkToken(r.RemoteAddr, token); p != nil {
+			return "", p
+		}
+		return operatorName, nil
+	}
+	app, p = a.checkApp(r, token)
+	if p != nil {
+		return "", p
+	}
+	if known, _ := a.deps.Apps.App(app); !known.Allowed(apps.PermissionCamera) {
+		return "", problem(http.StatusForbidden, protocol.CodePermissionDenied, "The app needs the permission CAMERA to have pictures.")
+	}
+	return app, nil
+}

@@ -1,0 +1,114 @@
+package frames
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// serveFrames is the subscription to pictures.
+func (s *Service) serveFrames(w http.ResponseWriter, r *http.Request) {
+	sub, err := s.subscribe(r)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	defer sub.Close()
+	bound(r)
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		s.stream(w, r, sub, true)
+		return
+	}
+	// Apps prove themselves by a key in a header, never by a cookie, so a page of
+	// another origin gains nothing by connecting.
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		s.counts.refused.Add(1)
+		return
+	}
+	defer func() { _ = ws.CloseNow() }()
+	defer func() {
+		if cause := recover(); cause != nil { // the server would not see it: the connection is ours
+			s.log.Error("a subscriber's connection panicked", "cause", cause, "stack", string(debug.Stack()))
+		}
+	}()
+	s.talk(r, ws, sub)
+}
+
+// talk sends until the subscriber goes, stands still, or it is over.
+func (s *Service) talk(r *http.Request, ws *websocket.Conn, sub *Subscription) {
+	ctx, gone := context.WithCancel(s.ctx)
+	defer gone()
+	s.work.Go(func() {
+		defer gone()
+		s.listen(ctx, ws, sub)
+	})
+	var buf []byte
+	for {
+		n, err := sub.next(ctx)
+		if errors.Is(err, ErrOver) {
+			_ = ws.Close(websocket.StatusNormalClosure, "over")
+			return
+		}
+		if err != nil {
+			return
+		}
+		kind := websocket.MessageText
+		if n.Picture != nil {
+			kind = websocket.MessageBinary
+		}
+		if buf, err = n.append(buf[:0], sub.options.Format); err != nil {
+			return
+		}
+		wait, cancel := context.WithTimeout(ctx, writeTime)
+		err = ws.Write(wait, kind, buf)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Info("a subscriber of pictures was too slow", "app", sub.app, "err", err)
+			}
+			return
+		}
+	}
+}
+
+// append adds a message: JSON, or for a picture the length of its header (4 bytes,
+// big-endian), the header as JSON, and the bytes.
+func (n News) append(b []byte, f Format) ([]byte, error) {
+	var about any = n.Header
+	switch {
+	case n.Hello != nil:
+		about = n.Hello
+	case n.State != nil:
+		about = n.State
+	}
+	text, err := json.Marshal(about)
+	if err != nil || n.Picture == nil {
+		return append(b, text...), err
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+	b = append(b, text...)
+	return append(b, n.Picture.Bytes(f)...), nil
+}
+
+// listen reads what a subscriber sends until it goes.
+func (s *Service) listen(ctx context.Context, ws *websocket.Conn, _ *Subscription) {
+	ws.SetReadLimit(maxPost)
+	for {
+		if _, _, err := ws.Read(ctx); err != nil {
+			return
+		}
+	}
+}
+
+// maxPost bounds what an app posts at once, in bytes.
+const maxPost = 256 << 10
+
+var _ = time.Second
