@@ -28,8 +28,7 @@ func newChannel(s *Service, stream *hub.Stream) *channel {
 func (c *channel) now() *epoch {
 	if run := c.stream.Run(); run != nil {
 		if key := run.KeyFrame(); key != nil {
-			e, _ := c.epochs.of(run, key)
-			return e
+			return c.epochs.of(run, key)
 		}
 	}
 	return c.epochs.get(0)

@@ -16,18 +16,13 @@ type epoch struct {
 	run           *hub.Run
 	publisher     uint32 // frame.Epoch
 	track         *frame.Track
-	width, height int           // of the source
-	pts           time.Duration // of its first picture,
-	at            time.Time     // and when that was captured
+	width, height int // of the source
 }
 
 // rtp is what WebRTC viewers see as the time of a picture.
 func (e *epoch) rtp(pts time.Duration) uint32 {
 	return e.run.RTPBase() + packets.Ticks(pts, packets.VideoClock)
 }
-
-// wall is when a picture at a time was captured.
-func (e *epoch) wall(pts time.Duration) time.Time { return e.at.Add(pts - e.pts) }
 
 // keptEpochs is how many a channel remembers: results of the one before come late.
 const keptEpochs = 8
@@ -39,14 +34,14 @@ type epochs struct {
 }
 
 // of returns the epoch of a frame, a new one when it differs from all that are
-// remembered; fresh is true then.
-func (e *epochs) of(run *hub.Run, f *frame.Frame) (_ *epoch, fresh bool) {
+// remembered.
+func (e *epochs) of(run *hub.Run, f *frame.Frame) *epoch {
 	for i := len(e.list) - 1; i >= 0; i-- {
 		if x := e.list[i]; x.run == run && x.publisher == f.Epoch && x.track == f.Track {
-			return x, false
+			return x
 		}
 	}
-	x := &epoch{number: e.next(), run: run, publisher: f.Epoch, track: f.Track, pts: f.PTS, at: f.Wall}
+	x := &epoch{number: e.next(), run: run, publisher: f.Epoch, track: f.Track}
 	if c, ok := f.Track.Codec.(codec.Video); ok {
 		x.width, x.height = c.Size()
 	}
@@ -54,7 +49,7 @@ func (e *epochs) of(run *hub.Run, f *frame.Frame) (_ *epoch, fresh bool) {
 		e.list = append(e.list[:0], e.list[1:]...)
 	}
 	e.list = append(e.list, x)
-	return x, true
+	return x
 }
 
 // get returns a remembered epoch, the newest for 0, or nil.

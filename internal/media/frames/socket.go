@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -39,16 +38,16 @@ func (s *Service) serveFrames(w http.ResponseWriter, r *http.Request) {
 			s.log.Error("a subscriber's connection panicked", "cause", cause, "stack", string(debug.Stack()))
 		}
 	}()
-	s.talk(r, ws, sub)
+	s.talk(ws, sub)
 }
 
 // talk sends until the subscriber goes, stands still, or it is over.
-func (s *Service) talk(r *http.Request, ws *websocket.Conn, sub *Subscription) {
+func (s *Service) talk(ws *websocket.Conn, sub *Subscription) {
 	ctx, gone := context.WithCancel(s.ctx)
 	defer gone()
 	s.work.Go(func() {
 		defer gone()
-		s.listen(ctx, ws, sub)
+		s.listen(ctx, ws)
 	})
 	var buf []byte
 	for {
@@ -99,7 +98,7 @@ func (n News) append(b []byte, f Format) ([]byte, error) {
 }
 
 // listen reads what a subscriber sends until it goes.
-func (s *Service) listen(ctx context.Context, ws *websocket.Conn, _ *Subscription) {
+func (s *Service) listen(ctx context.Context, ws *websocket.Conn) {
 	ws.SetReadLimit(maxPost)
 	for {
 		if _, _, err := ws.Read(ctx); err != nil {
@@ -110,5 +109,3 @@ func (s *Service) listen(ctx context.Context, ws *websocket.Conn, _ *Subscriptio
 
 // maxPost bounds what an app posts at once, in bytes.
 const maxPost = 256 << 10
-
-var _ = time.Second

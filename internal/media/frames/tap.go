@@ -253,7 +253,7 @@ func (c *child) Picture(d transcode.Decoded) {
 		return // of a child that was replaced, or before what its successor gave
 	}
 	t.promote(c)
-	p.epoch, _ = t.channel.epochs.of(c.run, d.Frame)
+	p.epoch = t.channel.epochs.of(c.run, d.Frame)
 	t.problem, t.newest = nil, p
 	if t.told.state != protocol.StateRunning && !t.keysOnly {
 		t.tell(condition{state: protocol.StateRunning})
