@@ -88,7 +88,7 @@ func clipPicture(pts time.Duration) int {
 // in each format, at several rates and sizes from one stream; a picture alone and
 // the old way of cameras too.
 //
-// E3 E15 E20
+// E20
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	c := startLooking(t, "")
