@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/frames"
+	"glimpse/internal/strangers"
 )
 
 // The bounds of HTTP (FAULTS part 1).
@@ -31,7 +32,12 @@ func newFront(h http.Handler) *front {
 			if isBorrowed(c) {
 				ctx = context.WithValue(ctx, onSpare{}, true)
 			}
-			return frames.WithConn(ctx, c)
+			return strangers.With(frames.WithConn(ctx, c), c)
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateIdle { // what it sent was answered
+				strangers.PlaceOf(c).Rest()
+			}
 		},
 	}}
 }
@@ -39,13 +45,14 @@ func newFront(h http.Handler) *front {
 // onSpare marks the context of a connection on a spare descriptor.
 type onSpare struct{}
 
-// listenTCP listens, with a spare descriptor for when all are used up.
-func listenTCP(addr string) (net.Listener, error) {
+// listenTCP listens, with a spare descriptor for when all are used up,
+// and bounds what strangers make it hold.
+func listenTCP(addr string, door *strangers.Door) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return withSpare(l.(*net.TCPListener)), nil
+	return door.Listener(withSpare(l.(*net.TCPListener))), nil
 }
 
 // briefly ends a connection on a spare descriptor after its first answer.

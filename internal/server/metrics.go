@@ -72,6 +72,10 @@ func (c *collector) streams(ch chan<- prometheus.Metric) {
 }
 
 func (c *collector) sockets(ch chan<- prometheus.Metric) {
+	crowd := c.s.gate.Stats()
+	send(ch, gauge, "strangers", "Connections that have not said yet who they are.", float64(crowd.Places))
+	send(ch, gauge, "strangers_bytes", "Memory that they count for.", float64(crowd.Bytes))
+	send(ch, counter, "strangers_evicted_total", "Strangers who were sent away for want of room.", float64(crowd.Evicted))
 	g := c.s.control.gateway.Stats()
 	send(ch, gauge, "sockets", "Open websockets.", float64(g.Apps), "kind", "app")
 	send(ch, gauge, "sockets", "Open websockets.", float64(g.Phones), "kind", "glasses")

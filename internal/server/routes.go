@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"glimpse/internal/control/api"
 	"glimpse/internal/media/dash"
 	"glimpse/internal/media/hls"
+	"glimpse/internal/strangers"
 	"glimpse/internal/web"
 )
 
@@ -36,7 +38,7 @@ func (s *Server) buildHTTP(context.Context) error {
 	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
-	checked := api.Hosts(api.Headers(s.unlessDraining(mux)), s.cfg.HTTP.PublicURL, s.candidates())
+	checked := api.Hosts(api.Headers(s.unlessDraining(s.viewersKnown(mux))), s.cfg.HTTP.PublicURL, s.candidates())
 	if s.tls.public != nil {
 		checked = s.tls.public.Challenges(checked)
 	}
@@ -80,6 +82,18 @@ func (s *Server) unlessDraining(next http.Handler) http.Handler {
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
 				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// viewersKnown says that whoever knows the id of a stream is no stranger.
+func (s *Server) viewersKnown(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/live/"); ok {
+			if id, _, _ := strings.Cut(rest, "/"); s.media.hub.ByPlayback(id) != nil {
+				strangers.Known(r.Context())
 			}
 		}
 		next.ServeHTTP(w, r)

@@ -44,14 +44,14 @@ func (s *Server) listenTLS() error {
 		config = s.tls.public.TLS
 	}
 	if s.cfg.HTTPS.Addr != "" {
-		l, err := listenTCP(s.cfg.HTTPS.Addr)
+		l, err := listenTCP(s.cfg.HTTPS.Addr, s.gate.Door(costHTTP+costTLS))
 		if err != nil {
 			return busy("https.addr", err)
 		}
 		s.tls.listener = tls.NewListener(l, config("h2", "http/1.1"))
 	}
 	if s.cfg.RTMPS.Addr != "" {
-		cfg := rtmp.Config{Addr: s.cfg.RTMPS.Addr, TLS: config()}
+		cfg := rtmp.Config{Addr: s.cfg.RTMPS.Addr, TLS: config(), Door: s.gate.Door(costRTMP + costTLS)}
 		if s.tls.rtmp, err = rtmp.New(cfg, s.media.hub, s.log); err != nil {
 			return busy("rtmps.addr", err)
 		}

@@ -39,6 +39,7 @@ import (
 	"glimpse/internal/media/transcode"
 	"glimpse/internal/media/viewers"
 	"glimpse/internal/media/webrtc"
+	"glimpse/internal/strangers"
 	"glimpse/internal/web"
 )
 
@@ -57,6 +58,7 @@ type Server struct {
 	logins     *auth.Logins
 	adminToken string
 	losses     []store.Loss // of the store, found at the start
+	gate       *strangers.Gate
 	listener   net.Listener
 	tls        secure
 	handler    http.Handler
@@ -99,7 +101,7 @@ type mediaPlane struct {
 // listen when it returns, so that port 0 has become a real port. Run must
 // follow. On an error everything is closed again.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{cfg: cfg, log: log, started: time.Now()}
+	s := &Server{cfg: cfg, log: log, started: time.Now(), gate: strangers.New(strangers.Limits{})}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -199,17 +201,27 @@ func (s *Server) buildControl(ctx context.Context) error {
 	return nil
 }
 
+// What a stranger's connection costs by itself, in bytes: buffers, goroutines and,
+// over TLS, keys and a record.
+const (
+	costHTTP   = 16 << 10
+	costRTMP   = 16 << 10
+	costTLS    = 10 << 10 // more
+	costStream = 8 << 10  // packets of WebRTC by TCP
+	costOffer  = 24 << 10 // a WebRTC peer that does not connect
+)
+
 // listen opens the sockets.
 func (s *Server) listen(context.Context) error {
 	var err error
 	if s.cfg.HTTP.Addr == "" {
 		return errors.New("http.addr is empty: nothing could reach this server")
 	}
-	if s.listener, err = listenTCP(s.cfg.HTTP.Addr); err != nil {
+	if s.listener, err = listenTCP(s.cfg.HTTP.Addr, s.gate.Door(costHTTP)); err != nil {
 		return busy("http.addr", err)
 	}
 	if s.cfg.RTMP.Addr != "" {
-		if s.media.rtmp, err = rtmp.New(rtmp.Config{Addr: s.cfg.RTMP.Addr}, s.media.hub, s.log); err != nil {
+		if s.media.rtmp, err = rtmp.New(rtmp.Config{Addr: s.cfg.RTMP.Addr, Door: s.gate.Door(costRTMP)}, s.media.hub, s.log); err != nil {
 			return busy("rtmp.addr", err)
 		}
 	}
@@ -222,7 +234,9 @@ func (s *Server) listen(context.Context) error {
 		}
 	}
 	if s.cfg.WebRTC.Addr != "" {
-		cfg := webrtc.Config{Addr: s.cfg.WebRTC.Addr, Hosts: s.candidates()}
+		cfg := webrtc.Config{
+			Addr: s.cfg.WebRTC.Addr, Hosts: s.candidates(), Streams: s.gate.Door(costStream), Offers: s.gate.Door(costOffer),
+		}
 		if s.media.webrtc, err = webrtc.New(cfg, s.media.hub, s.media.transcode, s.log); err != nil {
 			return busy("webrtc.addr", err)
 		}

@@ -133,7 +133,7 @@ func (b *borrowed) Close() error {
 // isBorrowed reports whether a connection, or the one under its TLS, is on a
 // spare descriptor.
 func isBorrowed(c net.Conn) bool {
-	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
+	for over, ok := c.(interface{ NetConn() net.Conn }); ok; over, ok = c.(interface{ NetConn() net.Conn }) {
 		c = over.NetConn()
 	}
 	_, ok := c.(*borrowed)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"glimpse/internal/control/auth"
+	"glimpse/internal/strangers"
 )
 
 // baseKey carries the base URL of a request in its context.
@@ -51,6 +52,7 @@ func (a *API) guard(next http.Handler) http.Handler {
 				writeProblem(w, p)
 				return
 			}
+			strangers.Known(r.Context())
 		}
 		// curl -d says "form" about any text. A form cannot do harm here: bearers
 		// and the CSRF header never come from one.
@@ -131,5 +133,6 @@ func (a *API) coreUser(r *http.Request) (user string, p *Problem) {
 	if user == "" {
 		return "", problem(http.StatusUnauthorized, codeUnauthorized, auth.TextNoUserID)
 	}
+	strangers.Known(r.Context())
 	return user, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
+	"glimpse/internal/strangers"
 	"glimpse/protocol"
 )
 
@@ -66,6 +67,7 @@ func (a *API) checkApp(r *http.Request, token string) (pkg string, p *Problem) {
 		a.log.Warn("wrong API key", "remote", r.RemoteAddr)
 		return "", problem(http.StatusUnauthorized, protocol.CodeInvalidAPIKey, "Invalid API key")
 	}
+	strangers.Known(r.Context())
 	return pkg, nil
 }
 

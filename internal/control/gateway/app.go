@@ -12,25 +12,19 @@ import (
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/tap"
+	"glimpse/internal/strangers"
 	"glimpse/protocol"
 )
 
 // ServeApp is the handler of /app-ws.
 func (g *Gateway) ServeApp(w http.ResponseWriter, r *http.Request) {
-	known, ok := g.strangers.enter(r.RemoteAddr)
-	if !ok {
-		g.refused.Add(1)
-		http.Error(w, "too many connections", http.StatusServiceUnavailable)
-		return
-	}
-	defer known()
 	g.serve(w, r, g.cfg.AppIdle, func(ctx context.Context, c *connection) {
 		link := g.greetApp(ctx, c, r)
-		known()
 		if link == nil {
 			g.refused.Add(1)
 			return
 		}
+		strangers.Known(r.Context())
 		g.apps.Add(1)
 		defer g.apps.Add(-1)
 		defer link.Gone(g.ctx)

@@ -6,9 +6,8 @@
 // A connection owns three goroutines: the handler reads, a writer empties the
 // bounded queue, a pinger watches that the peer is alive. The handler waits for
 // the other two, and Close waits for every handler. A panic in one connection
-// ends that connection only. The package holds one lock per writer, one for
-// the set of connections and one for the strangers among them; none is held
-// while anything else is called.
+// ends that connection only. The package holds one lock per writer and one for
+// the set of connections; neither is held while anything else is called.
 package gateway
 
 import (
@@ -110,8 +109,6 @@ type Gateway struct {
 	wg     sync.WaitGroup // one per connection
 	mu     sync.Mutex     // guards closed against wg
 	closed bool
-
-	strangers strangers
 
 	apps, phones                       atomic.Int64
 	refused, overflow, dropped, panics atomic.Uint64

@@ -11,6 +11,7 @@ import (
 
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/tap"
+	"glimpse/internal/strangers"
 	"glimpse/protocol"
 )
 
@@ -24,6 +25,7 @@ func (g *Gateway) ServeGlasses(w http.ResponseWriter, r *http.Request) {
 		refuseUpgrade(w, problem)
 		return
 	}
+	strangers.Known(r.Context())
 	g.serve(w, r, g.cfg.PhoneIdle, func(ctx context.Context, c *connection) {
 		c.out.tapped.belongs(user, tap.Glasses, "")
 		c.out.tapped.connected()

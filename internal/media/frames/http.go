@@ -121,7 +121,7 @@ func WithConn(ctx context.Context, c net.Conn) context.Context {
 // bound bounds what the kernel keeps for the peer of a request.
 func bound(r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(net.Conn)
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+	for t, ok := c.(interface{ NetConn() net.Conn }); ok; t, ok = c.(interface{ NetConn() net.Conn }) { // TLS, for one
 		c = t.NetConn()
 	}
 	if t, ok := c.(interface{ SetWriteBuffer(int) error }); ok {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync/atomic"
 )
 
 // The message types that the package looks at (RTMP 1.0 §5.4, §7.1).
@@ -33,7 +32,7 @@ type limits struct {
 
 // strangerLimits are in force until publishing is granted, and for players.
 func strangerLimits() limits {
-	return limits{message: 64 << 10, total: 256 << 10, streams: 8, ahead: 4 << 10}
+	return limits{message: 64 << 10, total: 256 << 10, streams: 8, ahead: 512}
 }
 
 // publisherLimits are for whoever showed a key.
@@ -77,16 +76,15 @@ type chunkReader struct {
 	limits  limits
 	streams map[uint32]*chunkStream
 	held    int // bytes reserved by unfinished messages
-	shared  *budget
 
 	window   uint32 // the peer wants an acknowledgement each so many bytes
 	received uint32 // bytes taken so far, wraps
 }
 
-func newChunkReader(r io.Reader, l limits, shared *budget) *chunkReader {
+func newChunkReader(r io.Reader, l limits) *chunkReader {
 	return &chunkReader{
 		br: bufio.NewReaderSize(r, readBuffer), size: defaultChunkSize, limits: l,
-		streams: map[uint32]*chunkStream{}, shared: shared, window: defaultWindow,
+		streams: map[uint32]*chunkStream{}, window: defaultWindow,
 	}
 }
 
@@ -105,7 +103,6 @@ const (
 	errTooLong     = protocolError("message is too long")
 	errStreams     = protocolError("too many chunk streams")
 	errHeld        = protocolError("too many unfinished messages")
-	errShared      = protocolError("strangers hold too much memory")
 	errControl     = protocolError("malformed control message")
 )
 
@@ -115,41 +112,8 @@ type protocolError string
 
 func (e protocolError) Error() string { return "rtmp: " + string(e) }
 
-// budget is memory that several connections share. A nil budget has no end.
-type budget struct {
-	used atomic.Int64
-	max  int64
-}
-
-func (b *budget) take(n int) bool {
-	if b == nil {
-		return true
-	}
-	if b.used.Add(int64(n)) > b.max {
-		b.used.Add(int64(-n))
-		return false
-	}
-	return true
-}
-
-func (b *budget) give(n int) {
-	if b != nil {
-		b.used.Add(int64(-n))
-	}
-}
-
 // grant raises the limits: the peer has shown a key.
-func (r *chunkReader) grant() {
-	r.shared.give(r.held)
-	r.shared, r.limits = nil, publisherLimits()
-}
-
-// release gives back what unfinished messages hold. The reader is spent.
-func (r *chunkReader) release() {
-	for _, cs := range r.streams {
-		r.drop(cs)
-	}
-}
+func (r *chunkReader) grant() { r.limits = publisherLimits() }
 
 // next returns the next message that is not about the chunk stream itself:
 // chunk sizes, aborts and acknowledgement windows are obeyed here.
@@ -197,7 +161,6 @@ func (r *chunkReader) control(kind byte, v uint32) error {
 
 // drop forgets an unfinished message.
 func (r *chunkReader) drop(cs *chunkStream) {
-	r.shared.give(cap(cs.body))
 	r.held -= cap(cs.body)
 	cs.body, cs.open = nil, false
 }
@@ -315,32 +278,32 @@ func (r *chunkReader) continuation(cs *chunkStream) error {
 	return nil
 }
 
-// fill reads n bytes of a message's body.
+// fill reads n bytes of a message's body, for no more of which than may be ahead
+// there is room before they arrive.
 func (r *chunkReader) fill(cs *chunkStream, n int) error {
-	old := len(cs.body)
-	if old+n > cap(cs.body) {
-		if err := r.grow(cs, old+n); err != nil {
-			return err
+	for n > 0 {
+		old, step := len(cs.body), min(n, r.limits.ahead)
+		if old+step > cap(cs.body) {
+			if err := r.grow(cs, old+step); err != nil {
+				return err
+			}
 		}
-	}
-	cs.body = cs.body[:old+n]
-	r.received += uint32(n)
-	if _, err := io.ReadFull(r.br, cs.body[old:]); err != nil {
-		return fmt.Errorf("rtmp: read chunk: %w", err)
+		cs.body = cs.body[:old+step]
+		r.received += uint32(step)
+		if _, err := io.ReadFull(r.br, cs.body[old:]); err != nil {
+			return fmt.Errorf("rtmp: read chunk: %w", err)
+		}
+		n -= step
 	}
 	return nil
 }
 
-// grow makes room for at least n bytes: a little ahead of what has arrived, then
-// twice as much each time.
+// grow makes room for at least n bytes, and for twice as much each time.
 func (r *chunkReader) grow(cs *chunkStream, n int) error {
-	size := min(max(n, 2*cap(cs.body), r.limits.ahead), cs.length)
+	size := min(max(n, 2*cap(cs.body)), cs.length)
 	more := size - cap(cs.body)
 	if r.held+more > r.limits.total {
 		return errHeld
-	}
-	if !r.shared.take(more) {
-		return errShared
 	}
 	r.held += more
 	body := make([]byte, len(cs.body), size)

@@ -83,8 +83,7 @@ func TestChunkReader(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			shared := &budget{max: 1 << 20}
-			r := newChunkReader(strings.NewReader(tt.in), strangerLimits(), shared)
+			r := newChunkReader(strings.NewReader(tt.in), strangerLimits())
 			for i, w := range tt.want {
 				m, err := r.next()
 				if err != nil || m.kind != w.kind || m.time != w.time || string(m.body) != w.body {
@@ -97,8 +96,8 @@ func TestChunkReader(t *testing.T) {
 			if r.received != uint32(len(tt.in)) {
 				t.Errorf("%d bytes counted; %d were read", r.received, len(tt.in))
 			}
-			if r.release(); r.held != 0 || shared.used.Load() != 0 {
-				t.Errorf("%d bytes held, %d of the shared budget", r.held, shared.used.Load())
+			if r.held != 0 {
+				t.Errorf("%d bytes held", r.held)
 			}
 		})
 	}
@@ -137,7 +136,7 @@ func TestChunkReaderBounds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newChunkReader(strings.NewReader(tt.in), tt.limits, nil)
+			r := newChunkReader(strings.NewReader(tt.in), tt.limits)
 			var err error
 			for err == nil {
 				_, err = r.next()
@@ -152,22 +151,14 @@ func TestChunkReaderBounds(t *testing.T) {
 	}
 }
 
-// What strangers hold together is bounded, and given back.
-func TestSharedBudget(t *testing.T) {
-	shared := &budget{max: 100 << 10}
-	in := setChunkSize(40<<10) + unfinished(10)
-	one := newChunkReader(strings.NewReader(in), strangerLimits(), shared)
-	if _, err := one.next(); !errors.Is(err, io.EOF) {
-		t.Fatal(err)
+// Nothing is reserved by what a stranger announces.
+func TestAnnouncedBytes(t *testing.T) {
+	r := newChunkReader(strings.NewReader(setChunkSize(64<<10)+chunk0(6, 0, 64<<10, typeVideo, "v")), strangerLimits())
+	if _, err := r.next(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
 	}
-	two := newChunkReader(strings.NewReader(in+unfinished(11)), strangerLimits(), shared)
-	if _, err := two.next(); !errors.Is(err, errShared) {
-		t.Errorf("over the budget: %v", err)
-	}
-	one.grant()
-	two.release()
-	if n := shared.used.Load(); n != 0 {
-		t.Errorf("%d bytes not given back", n)
+	if r.held > 1<<10 {
+		t.Errorf("%d bytes held for one", r.held)
 	}
 }
 
@@ -184,7 +175,7 @@ func FuzzChunks(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r := newChunkReader(bytes.NewReader(in), strangerLimits(), nil)
+		r := newChunkReader(bytes.NewReader(in), strangerLimits())
 		total := 0
 		for {
 			m, err := r.next()
@@ -200,7 +191,7 @@ func FuzzChunks(f *testing.F) {
 		}
 		// The commands of a stranger, and the answers to them.
 		near := bufferConn{Buffer: &bytes.Buffer{}}
-		c := &conn{srv: &Server{times: defaultTimes()}, nc: near, chunks: newChunkReader(bytes.NewReader(in), strangerLimits(), nil)}
+		c := &conn{srv: &Server{times: defaultTimes()}, nc: near, chunks: newChunkReader(bytes.NewReader(in), strangerLimits())}
 		if w, err := c.negotiate(); err == nil && w.url == nil {
 			t.Fatal("a wish without an address")
 		}
@@ -318,7 +309,7 @@ func TestExtendedTimestamps(t *testing.T) {
 			io.Writer
 		}{strings.NewReader(setChunkSize(outChunkSize) + wire.String()), io.Discard})
 		lib := gomessage.NewReadWriter(bc, bc, false)
-		own := newChunkReader(strings.NewReader(setChunkSize(outChunkSize)+wire.String()), publisherLimits(), nil)
+		own := newChunkReader(strings.NewReader(setChunkSize(outChunkSize)+wire.String()), publisherLimits())
 		if _, err := lib.Read(); err != nil {
 			t.Fatal(err)
 		}

@@ -227,7 +227,7 @@ func (c *conn) accept() error {
 		if err := c.status("status", "NetStream.Publish.Start", "publishing may begin"); err != nil {
 			return err
 		}
-		c.place.Served()
+		c.served()
 		return nil
 	}
 	for _, event := range []byte{4, 0} { // the stream is recorded, and begins (RTMP 1.0 §7.1.7)
@@ -240,7 +240,7 @@ func (c *conn) accept() error {
 			return err
 		}
 	}
-	c.place.Served()
+	c.served()
 	return nil
 }
 

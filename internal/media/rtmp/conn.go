@@ -15,25 +15,30 @@ import (
 
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/serve"
+	"glimpse/internal/strangers"
 )
 
 // conn is one accepted connection up to the point where it publishes or plays.
 type conn struct {
-	srv    *Server
-	nc     net.Conn // what is read and written: TCP or TLS
-	tcp    net.Conn // below nc
-	place  *serve.Place
-	log    *slog.Logger
-	chunks *chunkReader
-	wish   wish
+	srv      *Server
+	nc       net.Conn // what is read and written: TCP or TLS
+	tcp      net.Conn // below nc, as the system knows it
+	place    *serve.Place
+	stranger *strangers.Place // until it is served
+	log      *slog.Logger
+	chunks   *chunkReader
+	wish     wish
 }
 
 func newConn(s *Server, nc net.Conn, place *serve.Place) *conn {
-	c := &conn{srv: s, nc: nc, tcp: nc, place: place, log: s.log.With("remote", nc.RemoteAddr().String())}
+	c := &conn{srv: s, nc: nc, tcp: nc, place: place, stranger: strangers.PlaceOf(nc), log: s.log.With("remote", nc.RemoteAddr().String())}
+	if over, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		c.tcp = over.NetConn()
+	}
 	if s.cfg.TLS != nil {
 		c.nc = tls.Server(nc, s.cfg.TLS)
 	}
-	c.chunks = newChunkReader(c.nc, strangerLimits(), &s.strangers)
+	c.chunks = newChunkReader(c.nc, strangerLimits())
 	return c
 }
 
@@ -76,6 +81,20 @@ func (c *conn) refuse(code, description string) error {
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.srv.times.linger))
 	_, _ = io.CopyN(io.Discard, c.chunks.br, 4<<20)
 	return errRefused
+}
+
+// served says that the peer was let in: it is no stranger any more.
+func (c *conn) served() {
+	c.place.Served()
+	c.stranger.Leave()
+}
+
+// writes is where much is written at once: a TCP connection takes all in one call.
+func (c *conn) writes() net.Conn {
+	if c.srv.cfg.TLS != nil {
+		return c.nc
+	}
+	return c.tcp
 }
 
 // closeWrite ends our side of the connection.

@@ -289,7 +289,7 @@ func TestAcknowledgements(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	c := &Client{conn: conn, key: where.key, chunks: newChunkReader(conn, strangerLimits(), nil)}
+	c := &Client{conn: conn, key: where.key, chunks: newChunkReader(conn, strangerLimits())}
 	stream, err := c.open(where, nil)
 	if err != nil {
 		t.Fatal(err)

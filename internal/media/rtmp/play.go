@@ -62,7 +62,7 @@ func (c *play) Hear() {
 
 // Writer writes chunks to the connection.
 func (c *play) Writer(context.Context) serve.Writer {
-	w := newMediaWriter(c.nc, theStream, c.srv.times.write)
+	w := newMediaWriter(c.writes(), theStream, c.srv.times.write)
 	w.takes = func(code string) bool { return c.wish.takes[code] || c.wish.takes["*"] }
 	return w
 }

@@ -34,7 +34,7 @@ func (r *rig) joinWith(name string, about ...amf0.ObjectEntry) (c *Client, answe
 	}
 	r.T.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
-	c = &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits(), nil)}
+	c = &Client{conn: conn, chunks: newChunkReader(conn, publisherLimits())}
 	if _, _, err := handshake.DoClient(struct {
 		io.Reader
 		io.Writer

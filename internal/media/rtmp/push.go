@@ -79,7 +79,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("rtmp: connect: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	c := &Client{conn: conn, key: target.key, chunks: newChunkReader(conn, strangerLimits(), nil), done: make(chan struct{})}
+	c := &Client{conn: conn, key: target.key, chunks: newChunkReader(conn, strangerLimits()), done: make(chan struct{})}
 	stream, err := c.open(target, o.Tracks)
 	if err == nil {
 		c.w = newMediaWriter(conn, stream, writeTime)

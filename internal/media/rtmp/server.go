@@ -10,6 +10,7 @@ import (
 
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/serve"
+	"glimpse/internal/strangers"
 )
 
 // Config of a Server. Zero fields take the defaults.
@@ -18,6 +19,7 @@ type Config struct {
 	App    string      // first part of the path; default "live"
 	TLS    *tls.Config // makes the listener RTMPS; default none
 	Limits serve.Limits
+	Door   *strangers.Door // bounds what peers hold who have not published or played yet; nil: nothing does
 }
 
 // times bound what a peer may take (FAULTS part 1).
@@ -42,21 +44,15 @@ func defaultTimes() times {
 	}
 }
 
-// strangersMemory is what all strangers together may make us hold in messages;
-// with the buffers of as many as there are places for it stays below 64 MiB
-// (FAULTS F24).
-const strangersMemory = 24 << 20
-
 // Server takes RTMP publishers and players on one listener. What it shares with
 // the servers of other protocols, Close and Stats among it, is serve.Server's.
 type Server struct {
 	*serve.Server
-	cfg       Config
-	hub       *hub.Hub
-	log       *slog.Logger
-	ln        net.Listener
-	strangers budget
-	times     times
+	cfg   Config
+	hub   *hub.Hub
+	log   *slog.Logger
+	ln    net.Listener
+	times times
 }
 
 // New listens on cfg.Addr; Run serves. It fails when the address is taken. Close
@@ -66,10 +62,11 @@ func New(cfg Config, h *hub.Hub, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtmp: %w", err)
 	}
+	ln = cfg.Door.Listener(ln)
 	if cfg.App == "" {
 		cfg.App = "live"
 	}
-	s := &Server{cfg: cfg, hub: h, log: log, ln: ln, times: defaultTimes(), strangers: budget{max: strangersMemory}}
+	s := &Server{cfg: cfg, hub: h, log: log, ln: ln, times: defaultTimes()}
 	s.Server = serve.New(s.protocol(), ln, cfg.Limits, log)
 	return s, nil
 }
@@ -94,11 +91,7 @@ func (s *Server) Run(ctx context.Context) error {
 // serve runs one connection to its end.
 func (s *Server) serve(ctx context.Context, nc net.Conn, place *serve.Place) {
 	c := newConn(s, nc, place)
-	defer c.chunks.release()
 	if err := c.run(ctx); err != nil && !place.IsServed() {
 		c.log.Debug("rtmp connection closed before it published or played", "reason", reason(err))
 	}
 }
-
-// Held counts what connections hold now; 0 when nobody is there.
-func (s *Server) Held() int { return s.Server.Held() + int(s.strangers.used.Load()) }

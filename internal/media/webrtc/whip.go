@@ -12,6 +12,7 @@ import (
 
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/webrtc/transport"
+	"glimpse/internal/strangers"
 )
 
 // publish is the POST of WHIP (RFC 9725 §4.2).
@@ -28,6 +29,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	strangers.Known(r.Context())
 	at := "/whip/-/"
 	if !bearer {
 		at = "/whip/" + url.PathEscape(key) + "/"

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"glimpse/internal/strangers"
 )
 
 const (
@@ -25,6 +27,10 @@ type Config struct {
 	// Hosts are addresses or names under which clients reach this host besides
 	// its interfaces' addresses: a public address in front of NAT.
 	Hosts []string
+
+	// Streams and Offers bound what strangers make us hold: TCP connections until a
+	// check names their peer, peers until they are connected. nil: nothing does.
+	Streams, Offers *strangers.Door
 }
 
 // Mux serves peers on one UDP socket and one TCP listener. Make it with Listen
@@ -38,6 +44,7 @@ type Mux struct {
 	hosts    []netip.Addr
 	v6       bool
 	stats    counters
+	doors    struct{ streams, offers *strangers.Door }
 
 	ctx    context.Context // ends when the handshakes must
 	cancel context.CancelFunc
@@ -83,6 +90,7 @@ func Listen(cfg Config, log *slog.Logger) (*Mux, error) {
 		peers: map[*Peer]struct{}{}, byUfrag: map[string]*Peer{},
 		byAddr: map[netip.AddrPort]*Peer{}, streams: map[*stream]struct{}{},
 	}
+	m.doors.streams, m.doors.offers = cfg.Streams, cfg.Offers
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -244,6 +252,9 @@ func (m *Mux) stun(b []byte, from path, now time.Time) *Peer {
 	if accepted {
 		if from.stream != nil && !from.stream.peer.CompareAndSwap(nil, at) && from.stream.peer.Load() != at {
 			return at // a connection is one peer's
+		}
+		if from.stream != nil {
+			from.stream.place.Leave()
 		}
 		add, forget := at.reached(from, nominated, now)
 		m.mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"glimpse/internal/strangers"
 )
 
 const (
@@ -64,6 +66,7 @@ type Peer struct {
 	client      netip.Addr
 	fingerprint string
 	created     time.Time
+	place       *strangers.Place // until it is connected
 
 	ctx    context.Context // ends with the peer
 	cancel context.CancelFunc
@@ -88,9 +91,11 @@ func (m *Mux) Open(spec Spec) (*Peer, error) {
 		fingerprint: spec.Fingerprint, created: time.Now(), creds: []credentials{newCredentials(spec.Ufrag)},
 	}
 	p.ctx, p.cancel = context.WithCancel(m.ctx)
+	p.place = m.doors.offers.Enter(spec.Client, func() { spec.Handler.Ended("others came") })
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed || m.ctx.Err() != nil {
+		p.place.Leave()
 		p.cancel()
 		return nil, ErrClosed
 	}
@@ -224,6 +229,7 @@ func (p *Peer) welcome(keys *Keys) (left bool) {
 		return p.left
 	}
 	p.connected = true
+	p.place.Leave()
 	p.mux.stats.pending.Add(-1)
 	p.handler.Connected(keys, p.mux.socket.prepare(p.path))
 	return false
@@ -296,6 +302,7 @@ func (p *Peer) Close() {
 		return
 	}
 	p.closed = true
+	p.place.Leave()
 	p.cancel()
 	if p.connected {
 		p.link.bye()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"glimpse/internal/strangers"
 )
 
 const (
@@ -34,9 +36,10 @@ var errStreamClosed = errors.New("the connection is closed")
 // stream is one TCP connection of a peer: packets both ways, each behind its
 // length in two bytes (RFC 4571 §2).
 type stream struct {
-	conn *net.TCPConn
-	at   path
-	peer atomic.Pointer[Peer] // whose it is, once a check said so
+	conn  *net.TCPConn
+	at    path
+	peer  atomic.Pointer[Peer] // whose it is, once a check said so
+	place *strangers.Place     // until then
 
 	mu      sync.Mutex
 	queue   []byte
@@ -138,11 +141,13 @@ func (m *Mux) open(conn *net.TCPConn) {
 		_ = conn.Close()
 		return
 	}
+	s.place = m.doors.streams.Enter(remote.Addr(), func() { _ = conn.Close() })
 	_ = conn.SetNoDelay(true)
 	_ = conn.SetWriteBuffer(streamBuffer)
 	m.tasks.Go(s.write)
 	m.tasks.Go(func() {
 		defer m.leave(s)
+		defer s.place.Leave()
 		defer s.close()
 		defer func() { _ = conn.Close() }()
 		m.receive(s)

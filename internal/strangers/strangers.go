@@ -1,0 +1,373 @@
+// Package strangers bounds what peers make the process hold before they have said
+// who they are, on all its ports together (FAULTS F24): a Gate has so many bytes,
+// and each stranger's place costs what its connection needs by itself and what it
+// has sent. Who finds no room makes some: at the fullest door the stranger goes who
+// holds much and has said nothing for long. So a crowd at one door harms nobody at
+// another, and whoever goes on to say who they are, in few words, gets in through
+// a crowd that only waits.
+//
+// A Gate owns no goroutines. It has one lock, under which nothing else is called;
+// a Place belongs to its connection, but may be used from anywhere.
+package strangers
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of a Gate, in bytes. Zero fields take the defaults.
+type Limits struct {
+	All  int           // of all strangers together; default 10 MiB
+	Addr int           // of those of one address (IPv6: one /64); default half of All
+	Each int           // of one; default 192 KiB
+	Stay time.Duration // nobody goes for a newcomer who has said something within it; default 50 ms
+}
+
+// copies is how many bytes one byte of a stranger's may need: buffers that grow
+// keep the old one until the new one is filled.
+const copies = 2
+
+// Gate counts the strangers. Make it with New; its methods may be called from
+// anywhere.
+type Gate struct {
+	limits Limits
+
+	mu      sync.Mutex
+	all     tally
+	byAddr  map[netip.Prefix]*tally
+	doors   []*Door
+	evicted uint64
+}
+
+// tally is what some places hold, and their order.
+type tally struct {
+	held  int
+	order *list.List // of *Place: whose last word is oldest first
+}
+
+// Stats are counts of now, and since the start.
+type Stats struct {
+	Places  int    // strangers who are here
+	Bytes   int    // that they count for
+	Evicted uint64 // who had to go for others, since the start
+}
+
+// New returns a gate without doors.
+func New(l Limits) *Gate {
+	l.All = cmp.Or(l.All, 10<<20)
+	l.Addr = cmp.Or(l.Addr, l.All/2)
+	l.Each = cmp.Or(l.Each, 192<<10)
+	l.Stay = cmp.Or(l.Stay, 50*time.Millisecond)
+	return &Gate{limits: l, all: tally{order: list.New()}, byAddr: map[netip.Prefix]*tally{}}
+}
+
+// Stats returns the counts.
+func (g *Gate) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return Stats{Places: g.all.order.Len(), Bytes: g.all.held, Evicted: g.evicted}
+}
+
+// Door is one way in. A nil Door lets everybody in and counts nobody.
+type Door struct {
+	gate *Gate
+	base int
+	tally
+}
+
+// Door adds a way in; base is what a connection there costs before it says a word.
+func (g *Gate) Door(base int) *Door {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := &Door{gate: g, base: base, tally: tally{order: list.New()}}
+	g.doors = append(g.doors, d)
+	return d
+}
+
+// Place is a stranger's. Methods of a nil Place do nothing.
+type Place struct {
+	door  *Door
+	addr  netip.Prefix
+	leave func()
+
+	over  atomic.Bool // a stranger no more
+	asked atomic.Bool // to go; set before over
+
+	// Guarded by Gate.mu:
+	held  int
+	heard time.Time        // its last word, or when it came
+	in    [3]*list.Element // of all, the door's and the address's order
+}
+
+// Enter gives a stranger a place, after a moment if others have just come. leave
+// is called, once and from anywhere, when it must go.
+func (d *Door) Enter(from netip.Addr, leave func()) *Place {
+	if d == nil {
+		return nil
+	}
+	g := d.gate
+	p := &Place{door: d, addr: site(from), leave: leave}
+	for {
+		g.mu.Lock()
+		victim := g.crowded(p, d.base)
+		now := time.Now()
+		if victim == nil {
+			p.heard = now
+			g.add(p)
+			g.mu.Unlock()
+			return p
+		}
+		wait := g.limits.Stay - now.Sub(victim.heard)
+		if wait <= 0 {
+			g.evict(victim)
+		}
+		g.mu.Unlock()
+		if wait > 0 {
+			time.Sleep(wait)
+			continue
+		}
+		victim.leave()
+	}
+}
+
+// Hold counts n more bytes that the stranger sent. False means that there is no
+// room for them: the connection must end.
+func (p *Place) Hold(n int) bool {
+	if p == nil {
+		return true
+	}
+	g := p.door.gate
+	for n *= copies; ; {
+		if p.over.Load() {
+			return !p.asked.Load()
+		}
+		g.mu.Lock()
+		if p.over.Load() {
+			g.mu.Unlock()
+			continue
+		}
+		victim := p
+		if p.held+n <= g.limits.Each {
+			victim = g.crowded(p, n)
+		}
+		if victim == nil {
+			p.heard = time.Now()
+			for i, t := range g.tallies(p) {
+				t.order.MoveToBack(p.in[i])
+			}
+			g.count(p, n)
+			g.mu.Unlock()
+			return true
+		}
+		g.evict(victim)
+		g.mu.Unlock()
+		victim.leave()
+	}
+}
+
+// Rest gives back what was sent: it was dealt with, and the stranger may say more.
+func (p *Place) Rest() {
+	if p == nil {
+		return
+	}
+	g := p.door.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !p.over.Load() {
+		g.count(p, p.door.base-p.held)
+	}
+}
+
+// Leave gives the place back: whoever had it has gone or is a stranger no more.
+// Idempotent.
+func (p *Place) Leave() {
+	if p == nil || p.over.Load() {
+		return
+	}
+	g := p.door.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.remove(p)
+}
+
+// crowded returns who has to go before p may have n bytes more; nil when there is
+// room. An address that has its share makes room itself.
+func (g *Gate) crowded(p *Place, n int) *Place {
+	if t := g.byAddr[p.addr]; t != nil && t.held+n > g.limits.Addr {
+		return t.worst(time.Now())
+	}
+	if g.all.held+n <= g.limits.All || g.all.order.Len() == 0 {
+		return nil
+	}
+	return slices.MaxFunc(g.doors, func(a, b *Door) int { return cmp.Compare(a.held, b.held) }).worst(time.Now())
+}
+
+// looked is how many of those who have been silent for longest are compared.
+const looked = 64
+
+// worst is whose bytes have waited for longest: twice as much counts as much as
+// twice as long.
+func (t *tally) worst(now time.Time) (worst *Place) {
+	most := -1.0
+	for e, i := t.order.Front(), 0; e != nil && i < looked; e, i = e.Next(), i+1 {
+		p := e.Value.(*Place)
+		if score := float64(p.held) * now.Sub(p.heard).Seconds(); score > most {
+			worst, most = p, score
+		}
+	}
+	return worst
+}
+
+// tallies are those that a place counts in.
+func (g *Gate) tallies(p *Place) [3]*tally { return [3]*tally{&g.all, &p.door.tally, g.byAddr[p.addr]} }
+
+func (g *Gate) add(p *Place) {
+	if g.byAddr[p.addr] == nil {
+		g.byAddr[p.addr] = &tally{order: list.New()}
+	}
+	for i, t := range g.tallies(p) {
+		p.in[i] = t.order.PushBack(p)
+	}
+	g.count(p, p.door.base)
+}
+
+func (g *Gate) count(p *Place, n int) {
+	p.held += n
+	for _, t := range g.tallies(p) {
+		t.held += n
+	}
+}
+
+func (g *Gate) remove(p *Place) {
+	if p.over.Swap(true) {
+		return
+	}
+	g.count(p, -p.held)
+	for i, t := range g.tallies(p) {
+		t.order.Remove(p.in[i])
+	}
+	if g.byAddr[p.addr].order.Len() == 0 {
+		delete(g.byAddr, p.addr)
+	}
+}
+
+func (g *Gate) evict(p *Place) {
+	p.asked.Store(true)
+	g.evicted++
+	g.remove(p)
+}
+
+// site is what counts as one address.
+func site(a netip.Addr) netip.Prefix {
+	a, bits := a.Unmap().WithZone(""), 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // fails for the zero Addr alone
+	return p
+}
+
+// address of a peer; the zero Addr when it has none.
+func address(at net.Addr) netip.Addr {
+	ap, _ := netip.ParseAddrPort(at.String())
+	return ap.Addr()
+}
+
+// errCrowded ends the reads of a stranger who had to go.
+var errCrowded = errors.New("too many strangers: say who you are sooner, or less")
+
+// Listener puts who connects to l through the door.
+func (d *Door) Listener(l net.Listener) net.Listener {
+	if d == nil {
+		return l
+	}
+	return &listener{l, d}
+}
+
+type listener struct {
+	net.Listener
+	door *Door
+}
+
+// Accept waits for the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, place: l.door.Enter(address(c.RemoteAddr()), func() { _ = c.Close() })}, nil
+}
+
+// conn counts what comes until its peer is known.
+type conn struct {
+	net.Conn
+	place *Place
+}
+
+// Read reads.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.place.Hold(n) {
+		_ = c.Conn.Close()
+		return 0, errCrowded
+	}
+	return n, err
+}
+
+// Close closes the connection.
+func (c *conn) Close() error {
+	c.place.Leave()
+	return c.Conn.Close()
+}
+
+// NetConn is the connection as the system knows it.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// CloseWrite ends our side of the connection.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
+// PlaceOf is that of a connection or of the one below its TLS; nil when it came
+// through no door.
+func PlaceOf(c net.Conn) *Place {
+	for c != nil {
+		if mine, ok := c.(*conn); ok {
+			return mine.place
+		}
+		over, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = over.NetConn()
+	}
+	return nil
+}
+
+// placeKey carries a place in a context.
+type placeKey struct{}
+
+// With carries a connection's place, for what it asks.
+func With(ctx context.Context, c net.Conn) context.Context {
+	if p := PlaceOf(c); p != nil {
+		return context.WithValue(ctx, placeKey{}, p)
+	}
+	return ctx
+}
+
+// Known says that the peer whose context this is has said who it is.
+func Known(ctx context.Context) {
+	p, _ := ctx.Value(placeKey{}).(*Place)
+	p.Leave()
+}
