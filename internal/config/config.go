@@ -25,20 +25,21 @@ import (
 // Config is every setting. An empty address switches a listener off; port 0
 // picks a free one.
 type Config struct {
-	DataDir         string   `yaml:"data_dir"`          // everything that must survive, made when missing
-	LogLevel        string   `yaml:"log_level"`         // debug, info, warn, error
-	HTTP            HTTP     `yaml:"http"`              // API, websockets, WHEP, HLS, pages
-	HTTPS           HTTPS    `yaml:"https"`             // the same over TLS
-	RTMP            Listener `yaml:"rtmp"`              // ingest and play
-	RTMPS           Listener `yaml:"rtmps"`             // RTMP over TLS
-	SRT             SRT      `yaml:"srt"`               // ingest and play, UDP
-	WebRTC          WebRTC   `yaml:"webrtc"`            // media of WHEP
-	AdminToken      string   `yaml:"admin_token"`       // empty: a file in DataDir
-	CoreTokenSecret string   `yaml:"core_token_secret"` // empty: a file in DataDir
-	Apps            []App    `yaml:"apps"`
-	Users           []User   `yaml:"users"`
-	Streams         []Stream `yaml:"streams"`
-	Outbound        Outbound `yaml:"outbound"`
+	DataDir         string    `yaml:"data_dir"`          // everything that must survive, made when missing
+	LogLevel        string    `yaml:"log_level"`         // debug, info, warn, error
+	HTTP            HTTP      `yaml:"http"`              // API, websockets, WHEP, HLS, pages
+	HTTPS           HTTPS     `yaml:"https"`             // the same over TLS
+	RTMP            Listener  `yaml:"rtmp"`              // ingest and play
+	RTMPS           Listener  `yaml:"rtmps"`             // RTMP over TLS
+	SRT             SRT       `yaml:"srt"`               // ingest and play, UDP
+	WebRTC          WebRTC    `yaml:"webrtc"`            // media of WHEP
+	AdminToken      string    `yaml:"admin_token"`       // empty: a file in DataDir
+	CoreTokenSecret string    `yaml:"core_token_secret"` // empty: a file in DataDir
+	Apps            []App     `yaml:"apps"`
+	Users           []User    `yaml:"users"`
+	Streams         []Stream  `yaml:"streams"`
+	Recording       Recording `yaml:"recording"`
+	Outbound        Outbound  `yaml:"outbound"`
 }
 
 // HTTP is the listener of everything that speaks HTTP.
@@ -110,6 +111,17 @@ type Stream struct {
 	IngestKey  string `yaml:"ingest_key"`
 	PlaybackID string `yaml:"playback_id"`
 	Passphrase string `yaml:"srt_passphrase"` // of SRT, both ways; empty: plain
+	Record     string `yaml:"record"`         // always, on-demand, never; empty: recording.policy
+}
+
+// Recording is what is kept of streams.
+type Recording struct {
+	Dir       string        `yaml:"dir"`        // empty: recordings in DataDir
+	Policy    string        `yaml:"policy"`     // of streams that have none of their own: always, on-demand, never
+	MaxAge    time.Duration `yaml:"max_age"`    // older ones are deleted; 0: none
+	MaxSize   string        `yaml:"max_size"`   // of all together, like 500GB; empty: no limit
+	UserQuota string        `yaml:"user_quota"` // of one wearer or standing stream, like 20GB; empty: no limit
+	MinFree   string        `yaml:"min_free"`   // part of the disk that stays free, like 5%
 }
 
 // Outbound limits connections that strangers can cause.
@@ -120,17 +132,18 @@ type Outbound struct {
 // Default is the configuration without a file and without an environment.
 func Default() Config {
 	return Config{
-		DataDir:  "./glimpse-data",
-		LogLevel: "info",
-		HTTP:     HTTP{Addr: ":8002", TrustedProxies: []string{}},
-		HTTPS:    HTTPS{Addr: ":8443"},
-		RTMP:     Listener{Addr: ":1935"},
-		RTMPS:    Listener{Addr: ":1936"},
-		SRT:      SRT{Addr: ":4201", Latency: 120 * time.Millisecond},
-		WebRTC:   WebRTC{Addr: ":8189", Hosts: []string{}},
-		Apps:     []App{},
-		Users:    []User{},
-		Streams:  []Stream{},
+		DataDir:   "./glimpse-data",
+		LogLevel:  "info",
+		HTTP:      HTTP{Addr: ":8002", TrustedProxies: []string{}},
+		HTTPS:     HTTPS{Addr: ":8443"},
+		RTMP:      Listener{Addr: ":1935"},
+		RTMPS:     Listener{Addr: ":1936"},
+		SRT:       SRT{Addr: ":4201", Latency: 120 * time.Millisecond},
+		WebRTC:    WebRTC{Addr: ":8189", Hosts: []string{}},
+		Apps:      []App{},
+		Users:     []User{},
+		Streams:   []Stream{},
+		Recording: Recording{Policy: "on-demand", MinFree: "5%"},
 	}
 }
 

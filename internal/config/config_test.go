@@ -136,7 +136,7 @@ func TestParseKeepsWhatIsNotMentioned(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown key":      {"http: {adr: \":1\"}", "adr"},
-		"unknown top key":  {"data_dir: x\nrecording: {}\n", "recording"},
+		"unknown top key":  {"data_dir: x\nrecordings: {}\n", "recording"},
 		"unknown in list":  {"apps:\n  - {package: a, secret: b}", "secret"},
 		"key twice":        {"data_dir: a\ndata_dir: b", "data_dir"},
 		"wrong type":       {"http: 7", "http"},
@@ -189,7 +189,9 @@ func TestEnvironment(t *testing.T) {
 		"GLIMPSE_RTMPS_ADDR=:2", "GLIMPSE_SRT_ADDR=:3", "GLIMPSE_WEBRTC_ADDR=:4", "GLIMPSE_WEBRTC_HOSTS=10.0.0.1, x.test",
 		"GLIMPSE_ADMIN_TOKEN=0123456789abcdef", "GLIMPSE_CORE_TOKEN_SECRET=fedcba9876543210",
 		`GLIMPSE_APPS=[{"package":"a","api_key":"12345678","url":"http://x.test","permissions":["CAMERA"]}]`,
-		"GLIMPSE_USERS=[{id: Me@x.test}]", "GLIMPSE_STREAMS=[{name: s, ingest_key: k, playback_id: p, srt_passphrase: correct-horse}]",
+		"GLIMPSE_USERS=[{id: Me@x.test}]", "GLIMPSE_STREAMS=[{name: s, ingest_key: k, playback_id: p, srt_passphrase: correct-horse, record: always}]",
+		"GLIMPSE_RECORDING_DIR=/rec", "GLIMPSE_RECORDING_POLICY=never", "GLIMPSE_RECORDING_MAX_AGE=1h", "GLIMPSE_RECORDING_MAX_SIZE=1GB",
+		"GLIMPSE_RECORDING_USER_QUOTA=2MiB", "GLIMPSE_RECORDING_MIN_FREE=10%",
 		"GLIMPSE_SRT_LATENCY=200ms", "GLIMPSE_OUTBOUND_ALLOW_PRIVATE=true", "GLIMPSE_TOKEN=of a command", "PATH=/bin",
 	})
 	if err != nil {
@@ -200,7 +202,8 @@ func TestEnvironment(t *testing.T) {
 		RTMPS: Listener{":2"}, SRT: SRT{":3", 200 * time.Millisecond}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
 		AdminToken: "0123456789abcdef", CoreTokenSecret: "fedcba9876543210",
 		Apps:  []App{{"a", "12345678", "http://x.test", []string{"CAMERA"}}},
-		Users: []User{{"me@x.test"}}, Streams: []Stream{{"s", "k", "p", "correct-horse"}}, Outbound: Outbound{true},
+		Users: []User{{"me@x.test"}}, Streams: []Stream{{"s", "k", "p", "correct-horse", "always"}}, Outbound: Outbound{true},
+		Recording: Recording{"/rec", "never", time.Hour, "1GB", "2MiB", "10%"},
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)
@@ -258,7 +261,9 @@ func TestValidate(t *testing.T) {
 		"no port":              {func(c *Config) { c.HTTP.Addr = "localhost" }, []string{"http.addr"}},
 		"port too high":        {func(c *Config) { c.RTMP.Addr = ":65536" }, []string{"rtmp.addr"}},
 		"short latency":        {func(c *Config) { c.SRT.Latency = time.Millisecond }, []string{"srt.latency"}},
-		"short passphrase":     {func(c *Config) { c.Streams = []Stream{{"s", "k", "p", "short"}} }, []string{"streams[0].srt_passphrase"}},
+		"short passphrase":     {func(c *Config) { c.Streams = []Stream{{"s", "k", "p", "short", ""}} }, []string{"streams[0].srt_passphrase"}},
+		"record sometimes":     {func(c *Config) { c.Streams = []Stream{{"s", "k", "p", "", "sometimes"}} }, []string{"streams[0].record"}},
+		"recording":            {func(c *Config) { c.Recording = Recording{"", "x", -1, "lots", "-1GB", "5"} }, []string{"recording.policy", "recording.max_age", "recording.max_size", "recording.user_quota", "recording.min_free"}},
 		"port in words":        {func(c *Config) { c.SRT.Addr = ":http" }, []string{"srt.addr"}},
 		"bad host":             {func(c *Config) { c.WebRTC.Addr = "a b:1" }, []string{"webrtc.addr"}},
 		"no data_dir":          {func(c *Config) { c.DataDir = " " }, []string{"data_dir"}},
@@ -284,7 +289,7 @@ func TestValidate(t *testing.T) {
 		"bad user":     {func(c *Config) { c.Users = []User{{"a b"}} }, []string{"users[0].id"}},
 		"good stream":  {func(c *Config) { c.Streams = []Stream{stream} }, nil},
 		"stream twice": {func(c *Config) { c.Streams = []Stream{stream, stream} }, []string{"streams[1].ingest_key", "streams[1].name", "streams[1].playback_id"}},
-		"bad stream":   {func(c *Config) { c.Streams = []Stream{{"a/b", "a/b", "a.b", ""}} }, []string{"streams[0].ingest_key", "streams[0].name", "streams[0].playback_id"}},
+		"bad stream":   {func(c *Config) { c.Streams = []Stream{{"a/b", "a/b", "a.b", "", ""}} }, []string{"streams[0].ingest_key", "streams[0].name", "streams[0].playback_id"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -61,6 +61,7 @@ func (c Config) Validate() error {
 	c.validateApps(&f)
 	c.validateUsers(&f)
 	c.validateStreams(&f)
+	c.Recording.validate(&f)
 	return f.err()
 }
 
@@ -114,6 +115,7 @@ func (c Config) validateStreams(f *faults) {
 			f.add(at+".playback_id", "another stream has the same")
 		}
 		f.check(at+".srt_passphrase", streams.CheckPassphrase(s.Passphrase))
+		f.check(at+".record", streams.CheckRecord(s.Record))
 		names[s.Name], keys[s.IngestKey], ids[s.PlaybackID] = true, true, true
 	}
 }

@@ -11,18 +11,23 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/record"
 )
 
 // standingMedia opens and ends standing streams in the hub.
 type standingMedia struct {
-	hub    *hub.Hub
-	events *events.Log
+	hub      *hub.Hub
+	recorder *record.Recorder
+	events   *events.Log
 }
 
 var _ streams.Media = standingMedia{}
 
 // OpenStanding makes the stream publishable and playable.
 func (m standingMedia) OpenStanding(s streams.Stream) error {
+	if s.Record != "" {
+		m.recorder.SetPolicy(s.ID, record.Policy(s.Record))
+	}
 	_, err := m.hub.Open(hub.Spec{
 		ID: s.ID, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Name: s.Name,
 		Passphrase: s.Passphrase, ResumeWindow: s.ResumeWindow, Standing: true, Notify: m.tell,
@@ -42,6 +47,7 @@ func (m standingMedia) CloseStanding(id string) {
 	if s := m.hub.Stream(id); s != nil {
 		s.Close("the operator deleted it")
 	}
+	m.recorder.Forget(id)
 }
 
 // liveMedia shows the hub to the API.

@@ -12,6 +12,7 @@ import (
 	"glimpse/internal/control/streams"
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/record"
 )
 
 // What happens to a stream's media is an event of the API: everything of a
@@ -22,7 +23,12 @@ func TestMediaEvents(t *testing.T) {
 	packs := cmaf.New(cmaf.Config{}, log)
 	h := hub.New(hub.Config{}, log, packs.Output)
 	defer h.Close()
-	standing := standingMedia{h, news}
+	recorder, err := record.New(record.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer recorder.Close()
+	standing := standingMedia{h, recorder, news}
 	if err := standing.OpenStanding(streams.Stream{ID: "standing", IngestKey: "k1", PlaybackID: "p1"}); err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ func (s *Server) buildHTTP(context.Context) error {
 	if s.tls.authority != nil {
 		mux.HandleFunc("GET /ca.pem", s.tls.serveRoot)
 	}
+	mux.HandleFunc("/recordings/{key}/{rest...}", s.replay)
 	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
@@ -118,4 +119,14 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// replay answers below a recording's page: whoever has its key may watch.
+func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
+	info, ok := s.media.recorder.Library().ByKey(r.PathValue("key"))
+	if !ok {
+		http.Error(w, "There is no such recording.", http.StatusNotFound)
+		return
+	}
+	s.media.recorder.ServeHTTP(w, r, info, r.PathValue("rest"))
 }

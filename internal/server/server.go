@@ -34,6 +34,7 @@ import (
 	"glimpse/internal/media/frames"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/record"
 	"glimpse/internal/media/rtmp"
 	"glimpse/internal/media/srt"
 	"glimpse/internal/media/transcode"
@@ -91,6 +92,7 @@ type mediaPlane struct {
 	dash      *dash.Handler
 	transcode *transcode.Transcoder
 	frames    *frames.Service
+	recorder  *record.Recorder
 	rtmp      *rtmp.Server   // nil when off
 	srt       *srt.Server    // nil when off
 	webrtc    *webrtc.Server // nil when off
@@ -120,6 +122,7 @@ const appStorage = 512 << 20
 
 // openStore takes the data folder and what is in it.
 func (s *Server) openStore(context.Context) error {
+	s.control.events = events.New(events.DefaultSize, time.Now)
 	var err error
 	if s.control.lock, err = store.LockDataDir(s.cfg.DataDir); err != nil {
 		return err
@@ -138,7 +141,13 @@ func (s *Server) buildMedia(context.Context) error {
 	m := &s.media
 	m.transcode = transcode.New(transcode.Config{}, s.log)
 	m.packs = cmaf.New(cmaf.Config{}, s.log)
-	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output)
+	recording := recordingConfig(s.cfg)
+	recording.Notify, recording.Log = tellRecordings(s.control.events), s.log
+	var err error
+	if m.recorder, err = record.New(recording); err != nil {
+		return err
+	}
+	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output, m.recorder.Output)
 	m.viewers = viewers.New()
 	m.hls, m.dash = hls.New(m.packs, m.viewers, hls.Config{}), dash.New(m.packs, m.viewers)
 	return nil
@@ -147,7 +156,6 @@ func (s *Server) buildMedia(context.Context) error {
 // buildControl makes the control plane and restores what was stored.
 func (s *Server) buildControl(ctx context.Context) error {
 	c := &s.control
-	c.events = events.New(events.DefaultSize, time.Now)
 	secret, err := auth.Secret(s.cfg.DataDir, auth.CoreSecretFile, s.cfg.CoreTokenSecret)
 	if err != nil {
 		return err
@@ -159,7 +167,7 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if c.apps, err = apps.New(ctx, c.store, appSpecs(s.cfg.Apps), time.Now, s.log); err != nil {
 		return err
 	}
-	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams), standingMedia{s.media.hub, c.events}, time.Now, s.log)
+	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams), standingMedia{s.media.hub, s.media.recorder, c.events}, time.Now, s.log)
 	if err != nil {
 		return err
 	}
@@ -190,7 +198,8 @@ func (s *Server) buildControl(ctx context.Context) error {
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
 		Media:  &liveMedia{hub: s.media.hub, wearers: w},
 		Logins: s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
-		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
+		Recordings: recordings{s.media.hub, s.media.recorder},
+		Storage:    stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
 	if err != nil {
 		return err
@@ -350,6 +359,9 @@ func (s *Server) close() {
 	if m.hub != nil {
 		m.hub.Close()
 		m.viewers.Close()
+	}
+	if m.recorder != nil {
+		m.recorder.Close()
 	}
 	if c.managed != nil {
 		c.managed.cancel()

@@ -91,7 +91,7 @@ func appSpecs(list []config.App) []apps.Spec {
 func configured(list []config.Stream) []streams.Configured {
 	var c []streams.Configured
 	for _, s := range list {
-		c = append(c, streams.Configured{Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase})
+		c = append(c, streams.Configured{Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase, Record: s.Record})
 	}
 	return c
 }

@@ -31,19 +31,20 @@ const maxBody = 64 << 10
 
 // Deps is what the API acts on. All of it must be safe for concurrent use.
 type Deps struct {
-	Apps     *apps.Registry
-	Users    *auth.Users
-	Standing *streams.Registry
-	Media    Media
-	Wearers  Wearers
-	Server   Server
-	Tokens   Tokens
-	Logins   *auth.Logins
-	Throttle *auth.Throttle // of wrong admin tokens, per address
-	Storage  *storage.Storage
-	AppKeys  *auth.Throttle // of wrong API keys, per address and app
-	Taps     *tap.Bus
-	Events   *events.Log
+	Apps       *apps.Registry
+	Users      *auth.Users
+	Standing   *streams.Registry
+	Media      Media
+	Wearers    Wearers
+	Server     Server
+	Tokens     Tokens
+	Logins     *auth.Logins
+	Throttle   *auth.Throttle // of wrong admin tokens, per address
+	Storage    *storage.Storage
+	AppKeys    *auth.Throttle // of wrong API keys, per address and app
+	Taps       *tap.Bus
+	Events     *events.Log
+	Recordings Recordings
 }
 
 // Media is the media plane as the API sees it.
@@ -132,6 +133,7 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 	a.registerWearers(h)
 	a.registerTap(h)
 	a.registerEvents(h)
+	a.registerRecordings(h)
 	describeProblem(h.OpenAPI())
 	spec, err := json.Marshal(h.OpenAPI())
 	if err != nil {

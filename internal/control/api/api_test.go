@@ -121,6 +121,8 @@ type bench struct {
 	server  *fakeServer
 	tokens  *auth.CoreTokens
 	log     *strings.Builder
+
+	recordings *fakeRecordings
 }
 
 func newBench(t testing.TB, cfg Config) *bench {
@@ -129,6 +131,7 @@ func newBench(t testing.TB, cfg Config) *bench {
 	t.Cleanup(backend.Close)
 	b := &bench{
 		t: t, mux: http.NewServeMux(), media: &fakeMedia{open: map[string]Live{}}, wearers: &fakeWearers{}, log: &strings.Builder{},
+		recordings: &fakeRecordings{},
 		server: &fakeServer{ready: true, info: Info{Version: "1", HTTP: Listener{Addr: "127.0.0.1:8002"},
 			RTMP: Listener{Addr: "[::]:1935"}, WebRTC: Listener{Addr: "[::]:8189"}}},
 		tokens: auth.NewCoreTokens("secret-of-the-test", time.Now),
@@ -155,7 +158,8 @@ func newBench(t testing.TB, cfg Config) *bench {
 		t.Fatal(err)
 	}
 	b.deps = Deps{
-		Storage: stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
+		Recordings: b.recordings,
+		Storage:    stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
 		Apps: registry, Users: users, Standing: standing, Media: b.media, Wearers: b.wearers, Server: b.server,
 		Tokens: b.tokens, Taps: tap.New(), Events: events.New(8, time.Now), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
 	}
@@ -249,8 +253,8 @@ func TestRefusals(t *testing.T) {
 		{"unknown path", "GET", "/api/v1/nothing", "", nil, 404, codeNotFound},
 		{"unknown path unauthorised", "GET", "/api/v1/nothing", "", []string{"Authorization", ""}, 401, codeUnauthorized},
 		{"unknown method", "PATCH", "/api/v1/streams", "{}", nil, 404, codeNotFound},
-		{"record", "POST", "/api/v1/streams", `{"record":true}`, nil, 422, protocol.CodeNotAvailable},
-		{"record object", "POST", "/api/v1/streams", `{"record":{"for":"1h"}}`, nil, 422, protocol.CodeNotAvailable},
+		{"record object", "POST", "/api/v1/streams", `{"record":{"for":"1h"}}`, nil, 422, codeInvalid},
+		{"record sometimes", "POST", "/api/v1/streams", `{"record":"sometimes"}`, nil, 422, codeInvalid},
 		{"restream", "POST", "/api/v1/streams", `{"restream":[{"url":"rtmp://x/y"}]}`, nil, 422, protocol.CodeNotAvailable},
 		{"unknown field", "POST", "/api/v1/streams", `{"ingest_key":"mine"}`, nil, 422, codeInvalid},
 		{"bad name", "POST", "/api/v1/streams", `{"name":"a b"}`, nil, 422, codeInvalid},

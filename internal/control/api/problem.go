@@ -138,6 +138,11 @@ var refusals = []struct {
 	{auth.ErrUserConfig, http.StatusConflict, codeReadOnly},
 	{auth.ErrUserExists, http.StatusConflict, codeExists},
 	{auth.ErrUserName, http.StatusUnprocessableEntity, codeInvalid},
+	{ErrRecordingUnknown, http.StatusNotFound, codeRecordingGone},
+	{ErrRecordingOff, http.StatusConflict, codeNeverRecorded},
+	{ErrRecordingQuota, http.StatusInsufficientStorage, codeQuota},
+	{ErrRecordingDisk, http.StatusInsufficientStorage, codeDiskFull},
+	{ErrRecordingOpen, http.StatusConflict, codeInProgress},
 	{storage.ErrInvalid, http.StatusBadRequest, codeInvalid},
 	{storage.ErrFull, http.StatusRequestEntityTooLarge, codeTooLarge}, // SDKs know the status
 }

@@ -80,6 +80,8 @@ type streamBody struct {
 	ResumeWindow int          `json:"resume_window,omitempty" doc:"Seconds."`
 	Ingest       IngestURLs   `json:"ingest"`
 	Playback     PlaybackURLs `json:"playback"`
+	Record       string       `json:"record" enum:"always,on-demand,never" doc:"When it is recorded."`
+	Recording    *Recording   `json:"recording,omitempty" doc:"The one in progress."`
 	Stats        *Stats       `json:"stats,omitempty"`
 }
 
@@ -88,7 +90,7 @@ type newStream struct {
 		Name         string          `json:"name,omitempty" maxLength:"128"`
 		ResumeWindow *int            `json:"resume_window,omitempty" minimum:"0" maximum:"1800" doc:"Seconds that a publisher may be away; 30 when left out."`
 		Passphrase   string          `json:"srt_passphrase,omitempty" doc:"Encrypts SRT, to publish and to watch: 10 to 79 characters of A-Z a-z 0-9 _ -. Other protocols go without."`
-		Record       json.RawMessage `json:"record,omitempty" doc:"Not available in this version."`
+		Record       recordPolicy    `json:"record,omitempty"`
 		Restream     json.RawMessage `json:"restream,omitempty" doc:"Not available in this version."`
 	}
 }
@@ -118,13 +120,10 @@ func (a *API) registerStreams(h huma.API) {
 func (a *API) createStream(ctx context.Context, in *newStream) (*streamOutput, error) {
 	spec := streams.Spec{ResumeWindow: streams.DefaultResumeWindow}
 	if b := in.Body; b != nil {
-		if asked(b.Record) {
-			return nil, notAvailable("record", "Recording")
-		}
 		if asked(b.Restream) {
 			return nil, notAvailable("restream", "Restreaming")
 		}
-		spec.Name, spec.Passphrase = b.Name, b.Passphrase
+		spec.Name, spec.Passphrase, spec.Record = b.Name, b.Passphrase, string(b.Record)
 		if b.ResumeWindow != nil {
 			spec.ResumeWindow = time.Duration(*b.ResumeWindow) * time.Second
 		}
@@ -161,7 +160,7 @@ func (a *API) listStreams(ctx context.Context, _ *struct{}) (*streamsOutput, err
 	}
 	for _, live := range a.deps.Media.Streams() {
 		if _, ok := a.deps.Standing.Get(live.ID); !ok {
-			out.Body.Streams = append(out.Body.Streams, wearers(at, live))
+			out.Body.Streams = append(out.Body.Streams, a.wearerStream(at, live))
 		}
 	}
 	slices.SortFunc(out.Body.Streams, func(x, y streamBody) int { return strings.Compare(x.ID, y.ID) })
@@ -174,7 +173,7 @@ func (a *API) getStream(ctx context.Context, in *streamInput) (*streamOutput, er
 		return &streamOutput{Body: a.standing(at, s)}, nil
 	}
 	if live, ok := a.deps.Media.Stream(in.ID); ok {
-		return &streamOutput{Body: wearers(at, live)}, nil
+		return &streamOutput{Body: a.wearerStream(at, live)}, nil
 	}
 	return nil, refusal(a.log, streams.ErrUnknown)
 }
@@ -214,15 +213,18 @@ func (a *API) standing(at Endpoints, s streams.Stream) streamBody {
 		body.Status = live.Status
 		body.Stats = filled(live.Stats)
 	}
+	a.recorded(at, &body)
 	return body
 }
 
-// wearers shows a wearer's stream.
-func wearers(at Endpoints, live Live) streamBody {
-	return streamBody{
+// wearerStream shows a wearer's stream.
+func (a *API) wearerStream(at Endpoints, live Live) streamBody {
+	body := streamBody{
 		ID: live.ID, Name: live.Name, Status: live.Status, Kind: "wearer", Wearer: live.Wearer,
 		Ingest: at.Ingest(live.IngestKey, live.Passphrase), Playback: at.Playback(live.PlaybackID, live.Passphrase), Stats: filled(live.Stats),
 	}
+	a.recorded(at, &body)
+	return body
 }
 
 // filled makes absent lists empty ones, for clients that do not expect null.

@@ -59,6 +59,15 @@ const (
 	AppStopped      Type = "app.stopped"
 	SocketSlow      Type = "socket.slow" // closed because its reader was too slow
 
+	RecordingStarted   Type = "recording.started"
+	RecordingStopped   Type = "recording.stopped"
+	RecordingFailed    Type = "recording.failed"    // the disk takes nothing, or the quota is used up: it waits
+	RecordingResumed   Type = "recording.resumed"   // the disk takes it again
+	RecordingGap       Type = "recording.gap"       // a time of the recording shows nothing of the source
+	RecordingRecovered Type = "recording.recovered" // what a killed server left is whole again
+	RecordingDeleted   Type = "recording.deleted"
+	ClipMade           Type = "clip.made"
+
 	ServerStarted  Type = "server.started"
 	ServerDraining Type = "server.draining"
 	StoreFailing   Type = "store.failing" // what was to survive a restart could not be written
@@ -75,6 +84,7 @@ func Types() []Type {
 		HoldBegan, HoldEnded, Refused, FramesSubscribed, FramesUnsubscribed, FramesOverloaded,
 		WearerCame, WearerLeft, PhoneConnected, PhoneDisconnected, PhoneSuperseded, GlassesConnected, GlassesLost,
 		AppStarted, AppReconnected, AppDisconnected, AppResurrected, AppGivenUp, AppReleased, AppStopped, SocketSlow,
+		RecordingStarted, RecordingStopped, RecordingFailed, RecordingResumed, RecordingGap, RecordingRecovered, RecordingDeleted, ClipMade,
 		ServerStarted, ServerDraining, StoreFailing, Suppressed, Gap,
 	}
 }
@@ -82,15 +92,16 @@ func Types() []Type {
 // Event is one thing that happened. It holds no secret: ids, never keys, and
 // sentences without them. Empty fields do not apply.
 type Event struct {
-	ID      int64     `json:"id" doc:"Rises from event to event, also over restarts."`
-	Time    time.Time `json:"time"`
-	Type    Type      `json:"type"`
-	Wearer  string    `json:"wearer,omitempty" doc:"Whom it concerns."`
-	Stream  string    `json:"stream,omitempty" doc:"Id of the stream."`
-	Kind    string    `json:"kind,omitempty" enum:"managed,unmanaged,standing" doc:"Of the stream."`
-	App     string    `json:"app,omitempty" doc:"Package of the app."`
-	Status  string    `json:"status,omitempty" enum:"stopped,error,timeout" doc:"How a hold or a stream ended."`
-	Code    string    `json:"code,omitempty" doc:"Of an error or a refusal, as apps and the API have it."`
-	Message string    `json:"message,omitempty" doc:"A sentence for humans."`
-	Count   uint64    `json:"count,omitempty" doc:"How many events are missing (gap, events.suppressed); 0 when that is not known."`
+	ID        int64     `json:"id" doc:"Rises from event to event, also over restarts."`
+	Time      time.Time `json:"time"`
+	Type      Type      `json:"type"`
+	Wearer    string    `json:"wearer,omitempty" doc:"Whom it concerns."`
+	Stream    string    `json:"stream,omitempty" doc:"Id of the stream."`
+	Kind      string    `json:"kind,omitempty" enum:"managed,unmanaged,standing" doc:"Of the stream."`
+	App       string    `json:"app,omitempty" doc:"Package of the app."`
+	Recording string    `json:"recording,omitempty" doc:"Id of the recording or clip."`
+	Status    string    `json:"status,omitempty" enum:"stopped,error,timeout" doc:"How a hold or a stream ended."`
+	Code      string    `json:"code,omitempty" doc:"Of an error or a refusal, as apps and the API have it."`
+	Message   string    `json:"message,omitempty" doc:"A sentence for humans."`
+	Count     uint64    `json:"count,omitempty" doc:"How many events are missing (gap, events.suppressed); 0 when that is not known."`
 }

@@ -48,6 +48,7 @@ type Stream struct {
 	PlaybackID   string // whoever has it may watch
 	Passphrase   string // secret: what SRT is encrypted with, both ways; empty: plain
 	ResumeWindow time.Duration
+	Record       string    // when it is recorded: RecordAlways and its like, empty for the server's default
 	Created      time.Time // zero for streams of the configuration file
 	FromConfig   bool      // read-only
 }
@@ -66,6 +67,7 @@ type storedStream struct {
 	PlaybackID    string    `json:"playback_id"`
 	Passphrase    string    `json:"srt_passphrase,omitempty"` // readable: SRT needs the text itself
 	ResumeSeconds int       `json:"resume_window"`
+	Record        string    `json:"record,omitempty"`
 	Created       time.Time `json:"created"`
 }
 
@@ -81,7 +83,7 @@ type Registry struct {
 }
 
 // Configured is a standing stream of the configuration file.
-type Configured struct{ Name, IngestKey, PlaybackID, Passphrase string }
+type Configured struct{ Name, IngestKey, PlaybackID, Passphrase, Record string }
 
 // New reads the stored streams, lays the configured ones over them and opens
 // them all, so that keys are valid before a listener is. A stored stream that
@@ -104,7 +106,7 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 	for _, c := range configured {
 		s := Stream{
 			ID: configID(c.Name), Name: c.Name, IngestKey: c.IngestKey, PlaybackID: c.PlaybackID, Passphrase: c.Passphrase,
-			ResumeWindow: DefaultResumeWindow, FromConfig: true,
+			ResumeWindow: DefaultResumeWindow, Record: c.Record, FromConfig: true,
 		}
 		if err := media.OpenStanding(s); err != nil {
 			return nil, fmt.Errorf("open configured stream %q: %w", c.Name, err)
@@ -114,7 +116,7 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 	for _, item := range items {
 		s := Stream{
 			ID: item.ID, Name: item.Value.Name, IngestKey: item.Value.IngestKey, PlaybackID: item.Value.PlaybackID,
-			Passphrase:   item.Value.Passphrase,
+			Passphrase: item.Value.Passphrase, Record: item.Value.Record,
 			ResumeWindow: time.Duration(item.Value.ResumeSeconds) * time.Second, Created: item.Value.Created,
 		}
 		if err := media.OpenStanding(s); err != nil {
@@ -139,6 +141,24 @@ type Spec struct {
 	Name         string        // a label, may be empty
 	ResumeWindow time.Duration // 0 to MaxResumeWindow
 	Passphrase   string        // see CheckPassphrase
+	Record       string        // see CheckRecord
+}
+
+// When a stream is recorded.
+const (
+	RecordAlways   = "always"    // whenever it is live
+	RecordOnDemand = "on-demand" // when somebody asks
+	RecordNever    = "never"     // whoever asks is refused
+)
+
+// CheckRecord says what is wrong with a policy of recording. Empty is right: the
+// server's default.
+func CheckRecord(s string) error {
+	switch s {
+	case "", RecordAlways, RecordOnDemand, RecordNever:
+		return nil
+	}
+	return errors.New("must be always, on-demand or never")
 }
 
 // CheckPassphrase says what is wrong with a passphrase of SRT. It stands in URLs,
@@ -162,6 +182,9 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	if err := CheckPassphrase(spec.Passphrase); err != nil {
 		return Stream{}, fmt.Errorf("%w: srt_passphrase %w", ErrInvalid, err)
 	}
+	if err := CheckRecord(spec.Record); err != nil {
+		return Stream{}, fmt.Errorf("%w: record %w", ErrInvalid, err)
+	}
 	r.writes.Lock()
 	defer r.writes.Unlock()
 	if r.count() >= MaxStreams {
@@ -169,11 +192,11 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	}
 	s := Stream{
 		ID: auth.NewStreamID(), Name: spec.Name, IngestKey: auth.NewKey(), PlaybackID: auth.NewKey(),
-		Passphrase: spec.Passphrase, ResumeWindow: spec.ResumeWindow, Created: r.now().UTC(),
+		Passphrase: spec.Passphrase, ResumeWindow: spec.ResumeWindow, Record: spec.Record, Created: r.now().UTC(),
 	}
 	err := r.bucket.Create(ctx, s.ID, storedStream{
 		Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase,
-		ResumeSeconds: int(s.ResumeWindow / time.Second), Created: s.Created,
+		ResumeSeconds: int(s.ResumeWindow / time.Second), Record: s.Record, Created: s.Created,
 	})
 	if err != nil {
 		return Stream{}, fmt.Errorf("create stream: %w", err)

@@ -63,7 +63,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	if diff := cmp.Diff(map[string]Stream{made.ID: made}, media.open); diff != "" {
 		t.Errorf("not opened: %s", diff)
 	}
-	r, media, err = open(t, backend, io.Discard, Configured{"fixed", "k", "p", ""})
+	r, media, err = open(t, backend, io.Discard, Configured{"fixed", "k", "p", "", ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 func TestConfiguredStreams(t *testing.T) {
 	backend := store.NewMemory()
 	defer backend.Close()
-	r, media, err := open(t, backend, io.Discard, Configured{"fixed", "chosen-key", "chosen-id", ""})
+	r, media, err := open(t, backend, io.Discard, Configured{"fixed", "chosen-key", "chosen-id", "", ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +101,11 @@ func TestConfiguredStreams(t *testing.T) {
 	if err := r.Delete(t.Context(), s.ID); !errors.Is(err, ErrConfig) || len(media.open) != 1 {
 		t.Errorf("delete = %v", err)
 	}
-	again, _, err := open(t, backend, io.Discard, Configured{"fixed", "other-key", "other-id", ""})
+	again, _, err := open(t, backend, io.Discard, Configured{"fixed", "other-key", "other-id", "", ""})
 	if err != nil || again.List()[0].ID != s.ID {
 		t.Errorf("the id changed with the keys: %v, %v", again.List(), err)
 	}
-	if _, _, err := open(t, backend, io.Discard, Configured{"a", "k", "p", ""}, Configured{"b", "k", "q", ""}); !errors.Is(err, errTaken) {
+	if _, _, err := open(t, backend, io.Discard, Configured{"a", "k", "p", "", ""}, Configured{"b", "k", "q", "", ""}); !errors.Is(err, errTaken) {
 		t.Errorf("one key twice = %v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestConfigWinsWithAWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	r, media, err := open(t, backend, &log, Configured{"mine", stored.IngestKey, "p", ""})
+	r, media, err := open(t, backend, &log, Configured{"mine", stored.IngestKey, "p", "", ""})
 	if err != nil {
 		t.Fatal(err)
 	}

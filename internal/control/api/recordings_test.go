@@ -1,0 +1,144 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeRecordings keeps recordings in a list.
+type fakeRecordings struct {
+	mu    sync.Mutex
+	list  []Recording
+	now   map[string]*Recording
+	err   error
+	calls []string
+}
+
+func (f *fakeRecordings) List() []Recording {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.list
+}
+
+func (f *fakeRecordings) Policy(stream string) (string, *Recording) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return "on-demand", f.now[stream]
+}
+
+func (f *fakeRecordings) Delete(id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, "delete "+id)
+	return f.err
+}
+
+func (f *fakeRecordings) Record(_ context.Context, stream, by string, on bool) (*Recording, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rec := f.now[stream]
+	if on && f.err == nil && rec == nil {
+		rec = &Recording{Kind: "recording", Stream: stream, Status: "waiting"}
+	}
+	return rec, f.err
+}
+
+func (f *fakeRecordings) Serve(w http.ResponseWriter, r *http.Request, id string) {
+	w.Header().Set("Content-Type", "video/mp4")
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader("file of "+id))
+}
+
+// Recordings are listed with their links, played with ranges, deleted; streams
+// say when they are recorded, and start and stop it.
+//
+// C27 E41
+func TestRecordings(t *testing.T) {
+	b := newBench(t, Config{})
+	b.recordings.list = []Recording{
+		{ID: "two", Kind: "clip", Stream: "s2", Status: "finished", Key: "k2", Wearer: "a@b.c"},
+		{ID: "one", Kind: "recording", Stream: fixedStream, Status: "recording", Key: "k1"},
+	}
+	b.recordings.now = map[string]*Recording{fixedStream: &b.recordings.list[1]}
+
+	all := b.expect(b.call("GET", "/api/v1/recordings", ""), 200, "")
+	if list, _ := all["recordings"].([]any); len(list) != 2 {
+		t.Fatalf("%v", all)
+	}
+	for query, want := range map[string]string{"?stream=" + fixedStream: "one", "?kind=clip": "two", "?wearer=a@b.c": "two", "?limit=1": "two"} {
+		some := b.expect(b.call("GET", "/api/v1/recordings"+query, ""), 200, "")
+		if list, _ := some["recordings"].([]any); len(list) != 1 || list[0].(map[string]any)["id"] != want {
+			t.Errorf("%s: %v", query, some)
+		}
+	}
+	one := b.expect(b.call("GET", "/api/v1/recordings/one", ""), 200, "")
+	const page = "http://cloud.test:8002/recordings/k1/"
+	if one["page"] != page || one["hls"] != page+"index.m3u8" || one["file"] != page+"video.mp4" || one["gaps"] == nil {
+		t.Errorf("%v", one)
+	}
+	if w := b.call("GET", "/api/v1/recordings/one/file", "", "Range", "bytes=5-6"); w.Code != 206 || w.Body.String() != "of" {
+		t.Errorf("a range of the file: %d %q", w.Code, w.Body)
+	}
+	b.expect(b.call("GET", "/api/v1/recordings/none/file", ""), 404, codeRecordingGone)
+	if w := b.call("DELETE", "/api/v1/recordings/two", ""); w.Code != 204 {
+		t.Errorf("delete: %d %s", w.Code, w.Body)
+	}
+
+	stream := b.expect(b.call("GET", "/api/v1/streams/"+fixedStream, ""), 200, "")
+	if stream["record"] != "on-demand" || at(t, stream, "recording", "id") != "one" {
+		t.Errorf("%v", stream)
+	}
+	if made := b.expect(b.call("POST", "/api/v1/streams/"+fixedStream+"/recording", ""), 201, ""); made["id"] != "one" {
+		t.Errorf("%v", made)
+	}
+	if done := b.expect(b.call("DELETE", "/api/v1/streams/"+fixedStream+"/recording", ""), 200, ""); done["id"] != "one" {
+		t.Errorf("%v", done)
+	}
+	b.recordings.now = nil
+	if armed := b.expect(b.call("POST", "/api/v1/streams/"+fixedStream+"/recording", ""), 201, ""); armed["status"] != "waiting" || armed["page"] != nil {
+		t.Errorf("%v", armed)
+	}
+	b.expect(b.call("DELETE", "/api/v1/streams/"+fixedStream+"/recording", ""), 409, codeNotRecorded)
+	b.expect(b.call("POST", "/api/v1/streams/none/recording", ""), 404, codeStreamGone)
+}
+
+// A stream's wish to be recorded is a policy, or true.
+func TestRecordPolicy(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"record":true}`: "always", `{"record":"always"}`: "always", `{"record":"never"}`: "never", `{"record":"on-demand"}`: "on-demand",
+		`{"record":false}`: "", `{"record":""}`: "", `{}`: "",
+	} {
+		b := newBench(t, Config{})
+		made := b.expect(b.call("POST", "/api/v1/streams", body), 201, "")
+		s, _ := b.deps.Standing.Get(made["id"].(string))
+		if s.Record != want {
+			t.Errorf("%s: %q, want %q", body, s.Record, want)
+		}
+	}
+}
+
+// Why nothing is recorded is a code and a sentence.
+func TestRecordingRefusals(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{ErrRecordingOff, 409, "RECORDING_OFF"}, {ErrRecordingQuota, 507, "QUOTA_REACHED"}, {ErrRecordingDisk, 507, "DISK_FULL"},
+	} {
+		b := newBench(t, Config{})
+		b.recordings.err = c.err
+		said := b.expect(b.call("POST", "/api/v1/streams/"+fixedStream+"/recording", ""), c.status, "")
+		if said["code"] != c.code {
+			t.Errorf("%v: %v", c.err, said)
+		}
+	}
+	b := newBench(t, Config{})
+	b.recordings.err = ErrRecordingOpen
+	b.expect(b.call("DELETE", "/api/v1/recordings/x", ""), 409, codeInProgress)
+	b.recordings.err = ErrRecordingUnknown
+	b.expect(b.call("DELETE", "/api/v1/recordings/x", ""), 404, codeRecordingGone)
+}
