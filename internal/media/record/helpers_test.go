@@ -133,7 +133,6 @@ type stage struct {
 	rec    *Recorder
 	hub    *hub.Hub
 	stream *hub.Stream
-	now    func() time.Time
 
 	mu     sync.Mutex
 	events []Event

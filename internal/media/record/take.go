@@ -298,9 +298,7 @@ func (t *take) save() {
 
 // finish writes what is left and makes the file plain MP4.
 func (t *take) finish() {
-	for _, fr := range t.mux.flush() {
-		t.backlog = append(t.backlog, fr)
-	}
+	t.backlog = append(t.backlog, t.mux.flush()...)
 	if t.away >= 0 && t.mux.started {
 		t.gap(t.away, t.shown, gapAway)
 	}
