@@ -12,6 +12,15 @@ var ErrAddress = errors.New("a destination must be rtmp://host/app/key, rtmps://
 // maxAddress bounds an address in bytes; the platforms' are under 300.
 const maxAddress = 2048
 
+// Normal writes an address's scheme in small letters; nothing else is changed.
+func Normal(raw string) string {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return raw
+	}
+	return strings.ToLower(scheme) + "://" + rest
+}
+
 // CheckAddress returns ErrAddress for what cannot be a destination. It resolves
 // and contacts nothing.
 func CheckAddress(raw string) error {
@@ -32,7 +41,7 @@ func CheckAddress(raw string) error {
 			return ErrAddress
 		}
 	case "srt":
-		if u.Port() == "" {
+		if u.Port() == "" || strings.Contains("&"+query, "&mode=listener") {
 			return ErrAddress
 		}
 	default:

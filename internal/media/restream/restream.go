@@ -20,7 +20,6 @@ const MaxOutputs = 10
 var (
 	ErrFull      = errors.New("too many restream destinations: at most 10")
 	ErrDuplicate = errors.New("the stream is sent to this destination already")
-	ErrUnknown   = errors.New("no such restream destination")
 	ErrClosed    = errors.New("the stream has ended")
 )
 
@@ -33,45 +32,56 @@ type Pusher interface {
 	Close() error
 }
 
-// Dial connects to an address and asks to publish the tracks there. Its errors
-// must not show the address.
-type Dial func(ctx context.Context, address string, tracks []*frame.Track) (Pusher, error)
+// Dial connects to a destination and asks to publish the tracks there. Its errors
+// must not show the address. ErrAddress and outbound.ErrPrivate are final.
+type Dial func(ctx context.Context, to Destination, tracks []*frame.Track) (Pusher, error)
+
+// Check asks a destination, without publishing, whether it would take the stream;
+// nil and no error when it is not to be asked.
+type Check func(ctx context.Context, to Destination) (*Preflight, error)
 
 // Destination is where a stream is sent.
 type Destination struct {
-	ID   string // chosen by the caller, unique in the stream
-	Name string // for people, may be empty
-	URL  string // secret
+	ID      string // chosen by the caller, unique in the stream
+	Name    string // for people, may be empty
+	URL     string // secret; the scheme in small letters, see Normal
+	Trusted bool   // may be a private address
+	Paused  bool   // not sent to for now
 }
 
 // State of an output.
 type State string
 
-// The states of an output. Failed is final: the address cannot be used.
+// The states of an output. Failed is final until it is paused and resumed: the
+// address cannot be used.
 const (
 	Idle       State = "idle"       // the stream is not live
 	Connecting State = "connecting" // first attempt of a run
 	Active     State = "active"     // the destination takes the stream
-	Retrying   State = "retrying"   // waits for the next attempt, or makes it
+	Retrying   State = "retrying"   // waits for the next attempt, makes it, or takes no data
 	Failed     State = "error"
 	Stopped    State = "stopped" // paused
 )
 
 // Status of an output.
 type Status struct {
-	ID, Name string
-	URL      string // redacted
-	State    State
-	Error    string    // why it is Failed or Retrying; empty otherwise
-	Since    time.Time // of State
-	Attempts int       // since it was last Active
-	Sent     uint64    // frames
-	Dropped  uint64    // frames lost by being slow
+	ID, Name  string
+	URL       string // redacted
+	State     State
+	Error     string     // why it is Failed or Retrying, or why the pre-flight failed while it is Idle
+	Since     time.Time  // of State
+	Attempts  int        // since it was last Active
+	Connects  int        // connections that took the stream
+	Sent      uint64     // frames
+	Bytes     uint64     // of them
+	Dropped   uint64     // frames lost by being slow
+	Preflight *Preflight // the newest; nil before the first
 }
 
 // Config of a Supervisor. Dial is needed.
 type Config struct {
 	Dial   Dial
+	Check  Check          // before the stream is live; nil: nobody is asked
 	Notify func(Status)   // told of every change of State or Error, in order per output; nil: nobody
 	Random func() float64 // in [0, 1), for the jitter; nil: math/rand
 	Log    *slog.Logger   // nil: none
@@ -130,8 +140,9 @@ func (s *Supervisor) Add(d Destination) error {
 }
 
 // Set makes the destinations exactly these, told apart by their ids: new ones are
-// added and others removed, without waiting for their goodbye. Errors are those of
-// Add, joined; every destination that can be added is.
+// added and others removed, without waiting for their goodbye, and those that stay
+// are paused or not. Errors are those of Add, joined; every destination that can be
+// added is.
 func (s *Supervisor) Set(list []Destination) error {
 	s.mu.Lock()
 	s.outputs = slices.DeleteFunc(s.outputs, func(o *output) bool {
@@ -145,40 +156,14 @@ func (s *Supervisor) Set(list []Destination) error {
 	s.mu.Unlock()
 	var problems []error
 	for _, d := range list {
-		if !slices.ContainsFunc(have, func(o *output) bool { return o.to.ID == d.ID }) {
+		i := slices.IndexFunc(have, func(o *output) bool { return o.to.ID == d.ID })
+		if i < 0 {
 			problems = append(problems, s.Add(d))
+			continue
 		}
+		have[i].pause(d.Paused)
 	}
 	return errors.Join(problems...)
-}
-
-// Remove ends the output with this id and waits for it, at most a second.
-func (s *Supervisor) Remove(id string) error {
-	s.mu.Lock()
-	i := slices.IndexFunc(s.outputs, func(o *output) bool { return o.to.ID == id })
-	if i < 0 {
-		s.mu.Unlock()
-		return ErrUnknown
-	}
-	o := s.outputs[i]
-	s.outputs = slices.Delete(s.outputs, i, i+1)
-	s.mu.Unlock()
-	o.cancel()
-	<-o.done
-	return nil
-}
-
-// Pause stops sending to a destination, or begins again.
-func (s *Supervisor) Pause(id string, paused bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range s.outputs {
-		if o.to.ID == id {
-			o.pause(paused)
-			return nil
-		}
-	}
-	return ErrUnknown
 }
 
 // Status of every output, in the order in which they were added.

@@ -3,10 +3,12 @@ package restream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/outbound"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,6 +43,7 @@ type world struct {
 	dials   map[string][]time.Duration // when, since the start
 	links   map[string][]*link
 	changes []string // "id state"
+	check   Check
 	start   time.Time
 }
 
@@ -100,7 +104,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.sup = New(w.stream, Config{Dial: w.dial, Random: func() float64 { return 0.5 }, Notify: func(s Status) {
+	w.sup = New(w.stream, Config{Dial: w.dial, Check: w.ask, Random: func() float64 { return 0.5 }, Notify: func(s Status) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.changes = append(w.changes, s.ID+" "+string(s.State))
@@ -113,7 +117,16 @@ func (w *world) close() {
 	w.hub.Close()
 }
 
-func (w *world) dial(_ context.Context, address string, _ []*frame.Track) (Pusher, error) {
+// ask is the pre-flight, when the test has one.
+func (w *world) ask(ctx context.Context, to Destination) (*Preflight, error) {
+	if w.check == nil {
+		return nil, nil
+	}
+	return w.check(ctx, to)
+}
+
+func (w *world) dial(_ context.Context, to Destination, _ []*frame.Track) (Pusher, error) {
+	address := to.URL
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dials[address] = append(w.dials[address], time.Since(w.start))
@@ -316,14 +329,19 @@ func TestPauseAndRemove(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { w.publish(10 * time.Second) })
 		time.Sleep(2 * time.Second)
-		for _, id := range []string{"a", "c", "c"} {
-			if err := w.sup.Pause(id, true); err != nil {
+		a, c := Destination{ID: "a", URL: good}, Destination{ID: "c", URL: stalled}
+		set := func(list ...Destination) {
+			t.Helper()
+			if err := w.sup.Set(list); err != nil {
 				t.Fatal(err)
 			}
 		}
+		a.Paused, c.Paused = true, true
+		set(a, c)
+		set(a, c)
 		synctest.Wait()
-		if a, c := w.state("a"), w.state("c"); a.State != Stopped || c.State != Stopped {
-			t.Errorf("paused: %+v and %+v", a, c)
+		if x, y := w.state("a"), w.state("c"); x.State != Stopped || y.State != Stopped {
+			t.Errorf("paused: %+v and %+v", x, y)
 		}
 		select {
 		case <-w.link(good, 0).Done():
@@ -331,23 +349,19 @@ func TestPauseAndRemove(t *testing.T) {
 			t.Error("a paused output keeps its connection")
 		}
 		time.Sleep(2 * time.Second)
-		if err := w.sup.Pause("a", false); err != nil {
-			t.Fatal(err)
-		}
+		a.Paused = false
+		set(a, c)
 		time.Sleep(100 * time.Millisecond)
 		if s := w.state("a"); s.State != Active {
 			t.Errorf("after the pause: %+v", s)
 		}
-		if err := w.sup.Remove("a"); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.sup.Remove("a"); !errors.Is(err, ErrUnknown) {
-			t.Errorf("removing twice: %v", err)
-		}
-		if err := w.sup.Pause("a", true); !errors.Is(err, ErrUnknown) {
-			t.Errorf("pausing what is gone: %v", err)
-		}
+		set(c)
 		wg.Wait()
+		select {
+		case <-w.link(good, 1).Done():
+		default:
+			t.Error("a removed output keeps its connection")
+		}
 		if list := w.sup.Status(); len(list) != 1 || list[0].ID != "c" || list[0].State != Stopped {
 			t.Errorf("left over: %+v", list)
 		}
@@ -392,12 +406,85 @@ func TestHopelessAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
-		w.refuse[bad] = ErrAddress
+		w.refuse[bad], w.refuse[good] = ErrAddress, fmt.Errorf("connect: %w", outbound.ErrPrivate)
 		w.add("b", bad)
+		w.add("a", good)
 		w.publish(5 * time.Second)
 		synctest.Wait()
 		if s := w.state("b"); s.State != Failed || len(w.dials[bad]) != 1 {
 			t.Errorf("%+v after %d attempts", s, len(w.dials[bad]))
+		}
+		if s := w.state("a"); s.State != Failed || len(w.dials[good]) != 1 {
+			t.Errorf("%+v after %d attempts", s, len(w.dials[good]))
+		}
+		delete(w.refuse, good) // its name leads elsewhere now
+		for _, paused := range []bool{true, false} {
+			if err := w.sup.Set([]Destination{{ID: "a", URL: good, Paused: paused}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.publish(time.Second)
+		synctest.Wait()
+		if s := w.state("a"); s.State != Active {
+			t.Errorf("after a pause: %+v", s)
+		}
+	})
+}
+
+// A destination that accepts and then takes nothing is told of within 2 s, and
+// again when it goes on.
+//
+// FAULTS F17
+func TestStalledIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.add("c", stalled)
+		var wg sync.WaitGroup
+		wg.Go(func() { w.publish(5 * time.Second) })
+		time.Sleep(2 * time.Second)
+		if s := w.state("c"); s.State != Retrying || s.Error != errStalled.Error() {
+			t.Errorf("2 s after it stalled: %+v", s)
+		}
+		close(w.link(stalled, 0).stall)
+		time.Sleep(100 * time.Millisecond)
+		if s := w.state("c"); s.State != Active || s.Error != "" || s.Connects != 1 {
+			t.Errorf("when it goes on: %+v", s)
+		}
+		wg.Wait()
+	})
+}
+
+// Before the stream is live the destination is asked, and what it says stands in
+// the status; asking ends when there is something to send.
+func TestPreflightBeforeLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		var asked atomic.Int32
+		w.check = func(ctx context.Context, to Destination) (*Preflight, error) {
+			asked.Add(1)
+			if to.URL == stalled {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return &Preflight{At: time.Now(), Stages: []Stage{{Name: "dns"}, {Name: "tcp", Error: "refused"}}}, nil
+		}
+		w.add("a", good)
+		w.add("c", stalled)
+		synctest.Wait()
+		if s := w.state("a"); s.State != Idle || s.Error != "refused" || len(s.Preflight.Stages) != 2 || len(w.dials) != 0 {
+			t.Errorf("before the stream: %+v, %v", s, w.dials)
+		}
+		w.publish(2 * time.Second)
+		if s := w.state("a"); s.State != Active || s.Error != "" {
+			t.Errorf("live: %+v", s)
+		}
+		w.link(stalled, 0) // it was not waited for
+		w.add("d", good+"2")
+		synctest.Wait()
+		if n := asked.Load(); n != 2 {
+			t.Errorf("%d were asked; one was added to a live stream", n)
 		}
 	})
 }

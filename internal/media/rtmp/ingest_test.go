@@ -289,8 +289,11 @@ func TestAcknowledgements(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	c := &Client{conn: conn, key: where.key, chunks: newChunkReader(conn, strangerLimits())}
-	stream, err := c.open(where, nil)
+	c := &Client{conn: conn, target: where, chunks: newChunkReader(conn, strangerLimits())}
+	stream, err := c.open(nil, true)
+	if err == nil {
+		err = c.publish(stream)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,15 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLS is for rtmps URLs; default the system's roots and the URL's host name.
 	TLS *tls.Config
+	// Passed is told the name of each stage that is passed: "tcp", "tls" (rtmps
+	// only), "rtmp" (connect and createStream). Nil: nobody.
+	Passed func(stage string)
+}
+
+func (o Options) passed(stage string) {
+	if o.Passed != nil {
+		o.Passed(stage)
+	}
 }
 
 // RefusedError is a server's refusal to take the stream: trying again with the
@@ -53,7 +62,7 @@ const closeTime = time.Second
 type Client struct {
 	conn   net.Conn
 	chunks *chunkReader
-	key    string
+	target target
 
 	mu sync.Mutex // held while writing
 	w  *mediaWriter
@@ -68,6 +77,45 @@ type Client struct {
 // query, is the stream's key, and asks to publish there. It returns when the
 // server has agreed, or after 10 s or when ctx ends. Errors never show the key.
 func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
+	c, err := agree(ctx, rawURL, o, func(c *Client) error {
+		stream, err := c.open(o.Tracks, true)
+		if err != nil {
+			return err
+		}
+		o.passed("rtmp")
+		if err := c.publish(stream); err != nil {
+			return err
+		}
+		c.w = newMediaWriter(c.conn, stream, writeTime)
+		if err := c.w.Announce(o.Tracks); err != nil {
+			return err
+		}
+		return c.w.Flush()
+	})
+	if err != nil {
+		return nil, err
+	}
+	go c.listen()
+	return c, nil
+}
+
+// Probe goes as far as Dial without publishing: it connects, asks for a stream
+// (connect, createStream) and hangs up. The server never hears the key, so
+// nothing that is on air there is disturbed.
+func Probe(ctx context.Context, rawURL string, o Options) error {
+	c, err := agree(ctx, rawURL, o, func(c *Client) error {
+		_, err := c.open(o.Tracks, false)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	o.passed("rtmp")
+	return c.conn.Close()
+}
+
+// agree connects and does what both sides have to agree on, within 10 s.
+func agree(ctx context.Context, rawURL string, o Options, talk func(*Client) error) (*Client, error) {
 	target, err := parseTarget(rawURL)
 	if err != nil {
 		return nil, err
@@ -79,22 +127,14 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("rtmp: connect: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	c := &Client{conn: conn, key: target.key, chunks: newChunkReader(conn, strangerLimits()), done: make(chan struct{})}
-	stream, err := c.open(target, o.Tracks)
-	if err == nil {
-		c.w = newMediaWriter(conn, stream, writeTime)
-		if err = c.w.Announce(o.Tracks); err == nil {
-			err = c.w.Flush()
-		}
-	}
-	if err != nil {
+	c := &Client{conn: conn, target: target, chunks: newChunkReader(conn, strangerLimits()), done: make(chan struct{})}
+	if err := talk(c); err != nil {
 		_ = conn.Close()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("rtmp: publish: %w", err)
 	}
-	go c.listen()
 	return c, nil
 }
 
@@ -144,8 +184,13 @@ func (t *target) dial(ctx context.Context, o Options) (net.Conn, error) {
 		dial = (&net.Dialer{}).DialContext
 	}
 	conn, err := dial(ctx, "tcp", t.address)
-	if err != nil || !t.secure {
-		return conn, err
+	if err != nil {
+		return nil, err
+	}
+	o.passed("tcp")
+	keepShort(conn)
+	if !t.secure {
+		return conn, nil
 	}
 	cfg := &tls.Config{}
 	if o.TLS != nil {
@@ -157,8 +202,9 @@ func (t *target) dial(ctx context.Context, o Options) (net.Conn, error) {
 	secure := tls.Client(conn, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, err
+		return nil, fmt.Errorf("tls: %w", err)
 	}
+	o.passed("tls")
 	return secure, nil
 }
 
@@ -222,7 +268,7 @@ func (c *Client) Close() error {
 
 // goodbye ends our side; the server closes when it has read everything.
 func (c *Client) goodbye() {
-	_ = c.command(3, 0, "FCUnpublish", 6, nil, c.key)
+	_ = c.command(3, 0, "FCUnpublish", 6, nil, c.target.key)
 	_ = c.command(3, 0, "deleteStream", 7, nil, float64(c.w.stream))
 	if w, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()

@@ -17,10 +17,10 @@ import (
 // errSilent says that a server left without a word.
 var errSilent = errors.New("rtmp: the server closed the connection")
 
-// open shakes hands and asks to publish (RTMP 1.0 §7.2). It returns the message
-// stream id that the server gave. Tracks whose codecs have four characters are
-// named in connect.
-func (c *Client) open(t target, tracks []*frame.Track) (stream uint32, err error) {
+// open shakes hands and asks for a stream (RTMP 1.0 §7.2), whose id it returns.
+// Tracks whose codecs have four characters are named in connect. The key is named
+// only when the stream is to be published.
+func (c *Client) open(tracks []*frame.Track, publishing bool) (stream uint32, err error) {
 	if _, _, err := handshake.DoClient(struct {
 		io.Reader
 		io.Writer
@@ -31,8 +31,8 @@ func (c *Client) open(t target, tracks []*frame.Track) (stream uint32, err error
 		return 0, err
 	}
 	about := amf0.Object{
-		{Key: "app", Value: t.app}, {Key: "type", Value: "nonprivate"},
-		{Key: "flashVer", Value: "FMLE/3.0 (compatible; Glimpse)"}, {Key: "tcUrl", Value: t.tcURL},
+		{Key: "app", Value: c.target.app}, {Key: "type", Value: "nonprivate"},
+		{Key: "flashVer", Value: "FMLE/3.0 (compatible; Glimpse)"}, {Key: "tcUrl", Value: c.target.tcURL},
 	}
 	var codes amf0.StrictArray
 	for _, track := range tracks {
@@ -49,8 +49,12 @@ func (c *Client) open(t target, tracks []*frame.Track) (stream uint32, err error
 	if _, err := c.answer(1); err != nil {
 		return 0, err
 	}
-	for i, name := range []string{"releaseStream", "FCPublish"} { // some servers insist, none minds
-		if err := c.command(3, 0, name, float64(2+i), nil, t.key); err != nil {
+	names := []string{"releaseStream", "FCPublish"} // some servers insist, none minds
+	if !publishing {
+		names = nil
+	}
+	for i, name := range names {
+		if err := c.command(3, 0, name, float64(2+i), nil, c.target.key); err != nil {
 			return 0, err
 		}
 	}
@@ -69,11 +73,16 @@ func (c *Client) open(t target, tracks []*frame.Track) (stream uint32, err error
 	if stream == 0 {
 		return 0, errCommand
 	}
-	if err := c.command(4, stream, "publish", 5, nil, t.key, "live"); err != nil {
-		return 0, err
+	return stream, nil
+}
+
+// publish asks to publish.
+func (c *Client) publish(stream uint32) error {
+	if err := c.command(4, stream, "publish", 5, nil, c.target.key, "live"); err != nil {
+		return err
 	}
-	_, err = c.answer(5)
-	return stream, err
+	_, err := c.answer(5)
+	return err
 }
 
 const errCommand = protocolError("the server's answer makes no sense")
@@ -173,8 +182,8 @@ func (c *Client) refusal(values amf0.Data) error {
 // clean makes a server's text fit to be logged: no key, no control characters,
 // about 200 bytes at most.
 func (c *Client) clean(s string) string {
-	name, _, _ := strings.Cut(c.key, "?")
-	for _, secret := range []string{c.key, name} {
+	name, _, _ := strings.Cut(c.target.key, "?")
+	for _, secret := range []string{c.target.key, name} {
 		if secret != "" {
 			s = strings.ReplaceAll(s, secret, "…")
 		}

@@ -183,7 +183,7 @@ func TestPushRefused(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	// A server that repeats the key does not get it into our errors.
-	c := &Client{key: "k123?token=9"}
+	c := &Client{target: target{key: "k123?token=9"}}
 	if got := c.clean("stream k123 (k123?token=9)\nis\x00 bad"); strings.Contains(got, "k123") || strings.ContainsAny(got, "\n\x00") {
 		t.Errorf("cleaned text is %q", got)
 	}

@@ -79,6 +79,21 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	return c, nil
 }
 
+// Probe shakes hands with a listener, as Dial does, and hangs up.
+func Probe(ctx context.Context, rawURL string) error {
+	address, settings, err := parseTarget(rawURL)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	conn, err := live.Dial(ctx, address, settings)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
 // parseTarget takes a URL apart by hand: the standard form of a stream id holds a
 // "#", and nobody escapes it.
 func parseTarget(raw string) (address string, o live.Options, err error) {
