@@ -28,6 +28,12 @@ const (
 	CodeCloudService        Code = "CLOUD_SERVICE_ERROR"
 	CodeNotAvailable        Code = "NOT_AVAILABLE"
 	CodeMaxOutputs          Code = "MAX_OUTPUTS_REACHED"
+	CodeMaxAppOutputs       Code = "MAX_APP_OUTPUTS_REACHED"
+	CodeDuplicateURL        Code = "DUPLICATE_URL"
+	CodeOutputNotFound      Code = "OUTPUT_NOT_FOUND"
+	CodeStreamNotFound      Code = "STREAM_NOT_FOUND"
+	CodeNotViewer           Code = "NOT_A_VIEWER"
+	CodeDestination         Code = "CLOUDFLARE_ERROR" // whoever the stream is sent on to refuses it; the name is the real cloud's
 	CodeInternal            Code = "INTERNAL_ERROR"
 )
 

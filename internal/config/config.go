@@ -107,11 +107,19 @@ type User struct {
 // Stream is a standing stream whose keys are chosen by the operator; nowhere
 // else may keys be chosen.
 type Stream struct {
-	Name       string `yaml:"name"`
-	IngestKey  string `yaml:"ingest_key"`
-	PlaybackID string `yaml:"playback_id"`
-	Passphrase string `yaml:"srt_passphrase"` // of SRT, both ways; empty: plain
-	Record     string `yaml:"record"`         // always, on-demand, never; empty: recording.policy
+	Name       string        `yaml:"name"`
+	IngestKey  string        `yaml:"ingest_key"`
+	PlaybackID string        `yaml:"playback_id"`
+	Passphrase string        `yaml:"srt_passphrase"` // of SRT, both ways; empty: plain
+	Record     string        `yaml:"record"`         // always, on-demand, never; empty: recording.policy
+	Restream   []Destination `yaml:"restream"`
+}
+
+// Destination is where a stream is sent on to. Its URL is trusted: it may be a
+// private address.
+type Destination struct {
+	URL  string `yaml:"url"` // holds a key
+	Name string `yaml:"name"`
 }
 
 // Recording is what is kept of streams.
@@ -210,7 +218,7 @@ func decode(data []byte, target any) error {
 // Secrets are hidden in an excerpt of the file. A plain value that has a line
 // for itself goes to the line's end and may hold anything; one between braces
 // ends at a comma or a brace.
-const secretKeys = `["']?\b(?:api_key|admin_token|core_token_secret|ingest_key|playback_id|srt_passphrase)["']?\s*:`
+const secretKeys = `["']?\b(?:api_key|admin_token|core_token_secret|ingest_key|playback_id|srt_passphrase|url)["']?\s*:`
 
 var (
 	secretLine   = regexp.MustCompile(`(?m)^([> ]*\d+ \|[\s-]*` + secretKeys + `).*$`)

@@ -202,7 +202,7 @@ func TestEnvironment(t *testing.T) {
 		RTMPS: Listener{":2"}, SRT: SRT{":3", 200 * time.Millisecond}, WebRTC: WebRTC{":4", []string{"10.0.0.1", "x.test"}},
 		AdminToken: "0123456789abcdef", CoreTokenSecret: "fedcba9876543210",
 		Apps:  []App{{"a", "12345678", "http://x.test", []string{"CAMERA"}}},
-		Users: []User{{"me@x.test"}}, Streams: []Stream{{"s", "k", "p", "correct-horse", "always"}}, Outbound: Outbound{true},
+		Users: []User{{"me@x.test"}}, Streams: []Stream{{Name: "s", IngestKey: "k", PlaybackID: "p", Passphrase: "correct-horse", Record: "always"}}, Outbound: Outbound{true},
 		Recording: Recording{"/rec", "never", time.Hour, "1GB", "2MiB", "10%"},
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
@@ -254,15 +254,19 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		says   []string // none: valid
 	}{
-		"off":                  {func(c *Config) { c.HTTP.Addr, c.RTMP.Addr, c.WebRTC.Addr = "", "", "" }, nil},
-		"port 0":               {func(c *Config) { c.HTTP.Addr = "127.0.0.1:0" }, nil},
-		"IPv6":                 {func(c *Config) { c.HTTP.Addr = "[::1]:80" }, nil},
-		"host name":            {func(c *Config) { c.HTTP.Addr = "localhost:80" }, nil},
-		"no port":              {func(c *Config) { c.HTTP.Addr = "localhost" }, []string{"http.addr"}},
-		"port too high":        {func(c *Config) { c.RTMP.Addr = ":65536" }, []string{"rtmp.addr"}},
-		"short latency":        {func(c *Config) { c.SRT.Latency = time.Millisecond }, []string{"srt.latency"}},
-		"short passphrase":     {func(c *Config) { c.Streams = []Stream{{"s", "k", "p", "short", ""}} }, []string{"streams[0].srt_passphrase"}},
-		"record sometimes":     {func(c *Config) { c.Streams = []Stream{{"s", "k", "p", "", "sometimes"}} }, []string{"streams[0].record"}},
+		"off":           {func(c *Config) { c.HTTP.Addr, c.RTMP.Addr, c.WebRTC.Addr = "", "", "" }, nil},
+		"port 0":        {func(c *Config) { c.HTTP.Addr = "127.0.0.1:0" }, nil},
+		"IPv6":          {func(c *Config) { c.HTTP.Addr = "[::1]:80" }, nil},
+		"host name":     {func(c *Config) { c.HTTP.Addr = "localhost:80" }, nil},
+		"no port":       {func(c *Config) { c.HTTP.Addr = "localhost" }, []string{"http.addr"}},
+		"port too high": {func(c *Config) { c.RTMP.Addr = ":65536" }, []string{"rtmp.addr"}},
+		"short latency": {func(c *Config) { c.SRT.Latency = time.Millisecond }, []string{"srt.latency"}},
+		"short passphrase": {func(c *Config) {
+			c.Streams = []Stream{{Name: "s", IngestKey: "k", PlaybackID: "p", Passphrase: "short"}}
+		}, []string{"streams[0].srt_passphrase"}},
+		"record sometimes": {func(c *Config) {
+			c.Streams = []Stream{{Name: "s", IngestKey: "k", PlaybackID: "p", Record: "sometimes"}}
+		}, []string{"streams[0].record"}},
 		"recording":            {func(c *Config) { c.Recording = Recording{"", "x", -1, "lots", "-1GB", "5"} }, []string{"recording.policy", "recording.max_age", "recording.max_size", "recording.user_quota", "recording.min_free"}},
 		"port in words":        {func(c *Config) { c.SRT.Addr = ":http" }, []string{"srt.addr"}},
 		"bad host":             {func(c *Config) { c.WebRTC.Addr = "a b:1" }, []string{"webrtc.addr"}},
@@ -289,7 +293,7 @@ func TestValidate(t *testing.T) {
 		"bad user":     {func(c *Config) { c.Users = []User{{"a b"}} }, []string{"users[0].id"}},
 		"good stream":  {func(c *Config) { c.Streams = []Stream{stream} }, nil},
 		"stream twice": {func(c *Config) { c.Streams = []Stream{stream, stream} }, []string{"streams[1].ingest_key", "streams[1].name", "streams[1].playback_id"}},
-		"bad stream":   {func(c *Config) { c.Streams = []Stream{{"a/b", "a/b", "a.b", "", ""}} }, []string{"streams[0].ingest_key", "streams[0].name", "streams[0].playback_id"}},
+		"bad stream":   {func(c *Config) { c.Streams = []Stream{{Name: "a/b", IngestKey: "a/b", PlaybackID: "a.b"}} }, []string{"streams[0].ingest_key", "streams[0].name", "streams[0].playback_id"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

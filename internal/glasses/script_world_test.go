@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"glimpse/internal/control/apps"
+	control "glimpse/internal/control/camera"
 	"glimpse/internal/control/gateway"
 	"glimpse/internal/control/session"
 	"glimpse/internal/glasses/source"
@@ -244,8 +245,8 @@ func (w *world) Open(spec session.IngestSpec) (session.Ingest, error) {
 
 type closer func(string)
 
-func (c closer) Close(reason string)               { c(reason) }
-func (c closer) SetOutputs([]protocol.Destination) {}
+func (c closer) Close(reason string)         { c(reason) }
+func (c closer) SetOutputs([]control.Outlet) {}
 
 // note records what somebody heard, with stream ids by their order.
 func (w *world) note(who, text string) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"glimpse/internal/control/api"
+	"glimpse/internal/control/camera"
 	"glimpse/internal/control/events"
 	"glimpse/internal/control/session"
 	"glimpse/internal/media/cmaf"
@@ -20,7 +21,7 @@ type managedStreams struct {
 	hub       *hub.Hub
 	packs     *cmaf.Packager
 	endpoints func(base string) api.Endpoints
-	restreams restreams
+	restreams *restreams
 	events    *events.Log
 	ctx       context.Context // ends when the server drains
 	cancel    context.CancelFunc
@@ -60,13 +61,6 @@ func (m *managedStreams) Open(spec session.IngestSpec) (session.Ingest, error) {
 	}
 	in.stream = s
 	in.outputs = m.restreams.supervise(s, in.outputNews)
-	m.wg.Go(func() { // however it ends
-		select {
-		case <-s.Done():
-		case <-m.ctx.Done():
-		}
-		in.outputs.supervisor.Close()
-	})
 	m.wg.Go(in.countViewers)
 	return in, nil
 }
@@ -97,11 +91,7 @@ func (i *ingest) outputNews(e session.OutputEvent) {
 }
 
 // SetOutputs sends the stream on to these destinations.
-func (i *ingest) SetOutputs(list []protocol.Destination) {
-	if err := i.outputs.set(list); err != nil { // the camera has checked them
-		i.m.restreams.log.Error("a restream destination cannot be had", "stream", i.spec.StreamID, "error", err)
-	}
-}
+func (i *ingest) SetOutputs(list []camera.Outlet) { i.outputs.set(list, false) }
 
 // event translates the hub's events, which come in order. While the server goes
 // down nothing is told: for the session and its app the stream has not ended,

@@ -12,13 +12,15 @@ import (
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/record"
+	"glimpse/internal/media/restream"
 )
 
 // standingMedia opens and ends standing streams in the hub.
 type standingMedia struct {
-	hub      *hub.Hub
-	recorder *record.Recorder
-	events   *events.Log
+	hub       *hub.Hub
+	recorder  *record.Recorder
+	events    *events.Log
+	restreams *restreams
 }
 
 var _ streams.Media = standingMedia{}
@@ -28,11 +30,26 @@ func (m standingMedia) OpenStanding(s streams.Stream) error {
 	if s.Record != "" {
 		m.recorder.SetPolicy(s.ID, record.Policy(s.Record))
 	}
-	_, err := m.hub.Open(hub.Spec{
+	stream, err := m.hub.Open(hub.Spec{
 		ID: s.ID, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Name: s.Name,
 		Passphrase: s.Passphrase, ResumeWindow: s.ResumeWindow, Standing: true, Notify: m.tell,
 	})
+	if err == nil {
+		m.restreams.supervise(stream, nil)
+	}
 	return err
+}
+
+// SetOutputs sends it on. The configuration file's addresses are trusted.
+func (m standingMedia) SetOutputs(s streams.Stream) {
+	if o := m.restreams.find(s.ID); o != nil {
+		o.set(outlets(s.Restream), s.FromConfig)
+	}
+}
+
+// CheckOutput says what is wrong with a destination's URL.
+func (m standingMedia) CheckOutput(url string) error {
+	return restream.CheckAddress(restream.Normal(url))
 }
 
 // tell passes on what happens to a standing stream.
@@ -52,8 +69,9 @@ func (m standingMedia) CloseStanding(id string) {
 
 // liveMedia shows the hub to the API.
 type liveMedia struct {
-	hub     *hub.Hub
-	wearers *wearers
+	hub       *hub.Hub
+	wearers   *wearers
+	restreams *restreams
 }
 
 var _ api.Media = (*liveMedia)(nil)
@@ -62,7 +80,7 @@ var _ api.Media = (*liveMedia)(nil)
 func (m *liveMedia) Streams() []api.Live {
 	var list []api.Live
 	for _, s := range m.hub.Streams() {
-		list = append(list, describe(s))
+		list = append(list, m.describe(s))
 	}
 	return list
 }
@@ -73,7 +91,7 @@ func (m *liveMedia) Stream(id string) (api.Live, bool) {
 	if s == nil {
 		return api.Live{}, false
 	}
-	return describe(s), true
+	return m.describe(s), true
 }
 
 // EndStream ends a wearer's stream through its session, so that apps are told.
@@ -86,11 +104,11 @@ func (m *liveMedia) EndStream(ctx context.Context, id string) error {
 }
 
 // describe is a stream in the API's words.
-func describe(s *hub.Stream) api.Live {
+func (m *liveMedia) describe(s *hub.Stream) api.Live {
 	st := s.Stats()
 	live := api.Live{
 		ID: s.ID(), Name: s.Name(), Status: st.State.String(), IngestKey: s.IngestKey(), PlaybackID: s.PlaybackID(),
-		Passphrase: s.Passphrase(),
+		Passphrase: s.Passphrase(), Outputs: m.restreams.find(s.ID()).describe(st),
 		Stats: api.Stats{
 			Protocol: st.Protocol, Duration: st.Duration.Seconds(), Bitrate: st.Bitrate, FPS: st.FPS,
 			KeyInterval: st.KeyInterval.Seconds(), Bytes: st.Bytes, Frames: st.Frames, Publishers: st.Publishers,

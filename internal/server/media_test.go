@@ -13,6 +13,7 @@ import (
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/record"
+	"glimpse/internal/media/restream"
 )
 
 // What happens to a stream's media is an event of the API: everything of a
@@ -28,12 +29,14 @@ func TestMediaEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer recorder.Close()
-	standing := standingMedia{h, recorder, news}
+	ctx, cancel := context.WithCancel(t.Context())
+	sent := newRestreams(ctx, restream.Network{}, func(_, url string) string { return url }, news, log)
+	defer sent.wg.Wait()
+	standing := standingMedia{h, recorder, news, sent}
 	if err := standing.OpenStanding(streams.Stream{ID: "standing", IngestKey: "k1", PlaybackID: "p1"}); err != nil {
 		t.Fatal(err)
 	}
-	m := &managedStreams{hub: h, packs: packs, events: news}
-	m.ctx, m.cancel = context.WithCancel(t.Context())
+	m := &managedStreams{hub: h, packs: packs, events: news, restreams: sent, ctx: ctx, cancel: cancel}
 	defer m.wg.Wait()
 	defer m.cancel()
 	in, err := m.Open(session.IngestSpec{

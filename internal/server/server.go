@@ -35,6 +35,7 @@ import (
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/record"
+	"glimpse/internal/media/restream"
 	"glimpse/internal/media/rtmp"
 	"glimpse/internal/media/srt"
 	"glimpse/internal/media/transcode"
@@ -167,13 +168,15 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if c.apps, err = apps.New(ctx, c.store, appSpecs(s.cfg.Apps), time.Now, s.log); err != nil {
 		return err
 	}
-	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams), standingMedia{s.media.hub, s.media.recorder, c.events}, time.Now, s.log)
+	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints, events: c.events}
+	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
+	alias := func(stream, url string) string { return auth.Alias(secret, stream, url) }
+	c.managed.restreams = newRestreams(c.managed.ctx, restream.Network{AllowPrivate: s.cfg.Outbound.AllowPrivate}, alias, c.events, s.log)
+	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams),
+		standingMedia{s.media.hub, s.media.recorder, c.events, c.managed.restreams}, time.Now, s.log)
 	if err != nil {
 		return err
 	}
-	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints, events: c.events,
-		restreams: restreams{allowPrivate: s.cfg.Outbound.AllowPrivate, log: s.log}}
-	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
 	records, err := store.Open[session.Record](ctx, c.store, "sessions")
 	if err != nil {
 		return err
@@ -196,8 +199,9 @@ func (s *Server) buildControl(ctx context.Context) error {
 	w := &wearers{c.sessions}
 	c.api, err = api.New(api.Deps{
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
-		Media:  &liveMedia{hub: s.media.hub, wearers: w},
-		Logins: s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
+		Media:   &liveMedia{hub: s.media.hub, wearers: w, restreams: c.managed.restreams},
+		Outputs: &outputControl{standing: c.standing, sessions: c.sessions, hub: s.media.hub, restreams: c.managed.restreams},
+		Logins:  s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
 		Recordings: recordings{s.media.hub, s.media.recorder},
 		Storage:    stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
@@ -366,6 +370,7 @@ func (s *Server) close() {
 	if c.managed != nil {
 		c.managed.cancel()
 		c.managed.wg.Wait()
+		c.managed.restreams.wg.Wait()
 	}
 	if m.transcode != nil {
 		m.transcode.Close()

@@ -91,7 +91,11 @@ func appSpecs(list []config.App) []apps.Spec {
 func configured(list []config.Stream) []streams.Configured {
 	var c []streams.Configured
 	for _, s := range list {
-		c = append(c, streams.Configured{Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase, Record: s.Record})
+		to := streams.Configured{Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase, Record: s.Record}
+		for _, d := range s.Restream {
+			to.Restream = append(to.Restream, streams.Output{URL: d.URL, Name: d.Name})
+		}
+		c = append(c, to)
 	}
 	return c
 }

@@ -44,8 +44,10 @@ func (a *API) guard(next http.Handler) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		open := r.URL.Path == "/api/v1/login" || r.URL.Path == "/api/v1/openapi.json"
+		app := ""
 		if !open {
-			if p := a.operator(r); p != nil {
+			var p *Problem
+			if app, p = a.caller(r); p != nil {
 				if p.Status == http.StatusUnauthorized {
 					h.Set("WWW-Authenticate", `Bearer realm="glimpse"`)
 				}
@@ -61,8 +63,35 @@ func (a *API) guard(next http.Handler) http.Handler {
 		}
 		ctx := context.WithValue(r.Context(), baseKey{}, a.requestBase(r))
 		ctx = context.WithValue(ctx, requestKey{}, r)
+		ctx = context.WithValue(ctx, appKey{}, app)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// appKey carries the package of the app that calls; empty: the operator.
+type appKey struct{}
+
+func appOfContext(ctx context.Context) string {
+	app, _ := ctx.Value(appKey{}).(string)
+	return app
+}
+
+// caller is the app whose API key a request carries, where apps may call, or the
+// operator (empty). Others are refused.
+func (a *API) caller(r *http.Request) (app string, p *Problem) {
+	token, _ := bearer(r)
+	pkg, _, found := strings.Cut(token, ":")
+	if _, known := a.deps.Apps.App(pkg); found && known && forApps(r.URL.Path) {
+		return a.appOf(r)
+	}
+	return "", a.operator(r)
+}
+
+// forApps says whether apps may call a path of /api/v1.
+func forApps(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/api/v1/streams/")
+	_, rest, inside := strings.Cut(rest, "/")
+	return ok && inside && (rest == "outputs" || strings.HasPrefix(rest, "outputs/")) || path == "/api/v1/outputs/check"
 }
 
 // requestKey carries the request itself, for the login's cookie and address.

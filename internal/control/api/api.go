@@ -35,6 +35,7 @@ type Deps struct {
 	Users      *auth.Users
 	Standing   *streams.Registry
 	Media      Media
+	Outputs    Outputs
 	Wearers    Wearers
 	Server     Server
 	Tokens     Tokens
@@ -126,6 +127,7 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 	conf.Security = []map[string][]string{{"admin": {}}}
 	h := humago.New(mux, conf)
 	a.registerStreams(h)
+	a.registerOutputs(h)
 	a.registerServer(h)
 	a.registerLogin(h)
 	a.registerUsers(h)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -48,6 +49,24 @@ func (m *fakeMedia) CloseStanding(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.open, id)
+}
+
+func (m *fakeMedia) SetOutputs(s streams.Stream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.open[s.ID]
+	l.Outputs = nil
+	for _, o := range s.Restream {
+		l.Outputs = append(l.Outputs, Output{ID: "id-" + o.Name, Name: o.Name, Status: "idle"})
+	}
+	m.open[s.ID] = l
+}
+
+func (m *fakeMedia) CheckOutput(url string) error {
+	if !strings.HasPrefix(url, "rtmp://") {
+		return errors.New("must be rtmp")
+	}
+	return nil
 }
 
 func (m *fakeMedia) Streams() []Live {
@@ -119,6 +138,7 @@ type bench struct {
 	media   *fakeMedia
 	wearers *fakeWearers
 	server  *fakeServer
+	outputs fakeOutputs
 	tokens  *auth.CoreTokens
 	log     *strings.Builder
 
@@ -160,7 +180,7 @@ func newBench(t testing.TB, cfg Config) *bench {
 	b.deps = Deps{
 		Recordings: b.recordings,
 		Storage:    stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
-		Apps: registry, Users: users, Standing: standing, Media: b.media, Wearers: b.wearers, Server: b.server,
+		Apps: registry, Users: users, Standing: standing, Media: b.media, Outputs: &b.outputs, Wearers: b.wearers, Server: b.server,
 		Tokens: b.tokens, Taps: tap.New(), Events: events.New(8, time.Now), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
 	}
 	cfg.AdminToken = adminToken
@@ -255,7 +275,8 @@ func TestRefusals(t *testing.T) {
 		{"unknown method", "PATCH", "/api/v1/streams", "{}", nil, 404, codeNotFound},
 		{"record object", "POST", "/api/v1/streams", `{"record":{"for":"1h"}}`, nil, 422, codeInvalid},
 		{"record sometimes", "POST", "/api/v1/streams", `{"record":"sometimes"}`, nil, 422, codeInvalid},
-		{"restream", "POST", "/api/v1/streams", `{"restream":[{"url":"rtmp://x/y"}]}`, nil, 422, protocol.CodeNotAvailable},
+		{"restream to nowhere", "POST", "/api/v1/streams", `{"restream":[{"url":"http://x/y/sh0rt"}]}`, nil, 422, protocol.CodeInvalidURL},
+		{"restream twice", "POST", "/api/v1/streams", `{"restream":[{"url":"rtmp://x/y"},{"url":"rtmp://x/y"}]}`, nil, 409, protocol.CodeDuplicateURL},
 		{"unknown field", "POST", "/api/v1/streams", `{"ingest_key":"mine"}`, nil, 422, codeInvalid},
 		{"bad name", "POST", "/api/v1/streams", `{"name":"a b"}`, nil, 422, codeInvalid},
 		{"window too long", "POST", "/api/v1/streams", `{"resume_window":1801}`, nil, 422, codeInvalid},
@@ -263,8 +284,8 @@ func TestRefusals(t *testing.T) {
 		{"wrong type", "POST", "/api/v1/streams", `{"name":7}`, nil, 422, codeInvalid},
 		{"no JSON", "POST", "/api/v1/streams", `{`, nil, 400, codeInvalid},
 		{"huge", "POST", "/api/v1/streams", huge, nil, 413, codeTooLarge},
-		{"unknown stream", "GET", "/api/v1/streams/nope", "", nil, 404, codeStreamGone},
-		{"delete unknown stream", "DELETE", "/api/v1/streams/nope", "", nil, 404, codeStreamGone},
+		{"unknown stream", "GET", "/api/v1/streams/nope", "", nil, 404, protocol.CodeStreamNotFound},
+		{"delete unknown stream", "DELETE", "/api/v1/streams/nope", "", nil, 404, protocol.CodeStreamNotFound},
 		{"delete configured stream", "DELETE", "/api/v1/streams/" + fixedStream, "", nil, 409, codeReadOnly},
 		{"bad user", "POST", "/api/v1/users", `{"id":"a b"}`, nil, 422, codeInvalid},
 		{"user twice", "POST", "/api/v1/users", `{"id":"Fixed@Example.com"}`, nil, 409, codeExists},
@@ -352,7 +373,7 @@ func TestStandingStream(t *testing.T) {
 		t.Errorf("list has %d streams, want this one and the configured one", len(all))
 	}
 	b.expect(b.call("DELETE", "/api/v1/streams/"+id, ""), 204, "")
-	b.expect(b.call("GET", "/api/v1/streams/"+id, ""), 404, codeStreamGone)
+	b.expect(b.call("GET", "/api/v1/streams/"+id, ""), 404, protocol.CodeStreamNotFound)
 	if _, open := b.media.Stream(id); open {
 		t.Error("the media plane still has the deleted stream")
 	}
@@ -424,7 +445,7 @@ func TestWearersStream(t *testing.T) {
 		t.Errorf("shown %v, want the wearer's stream", shown)
 	}
 	b.expect(b.call("DELETE", "/api/v1/streams/s1", ""), 204, "")
-	b.expect(b.call("DELETE", "/api/v1/streams/s1", ""), 404, codeStreamGone)
+	b.expect(b.call("DELETE", "/api/v1/streams/s1", ""), 404, protocol.CodeStreamNotFound)
 }
 
 func TestInternalErrorsStayInside(t *testing.T) {

@@ -29,7 +29,6 @@ const (
 	codeReadOnly     protocol.Code = "READ_ONLY"
 	codeLimit        protocol.Code = "LIMIT_REACHED"
 	codeUserNotFound protocol.Code = "USER_NOT_FOUND"
-	codeStreamGone   protocol.Code = "STREAM_NOT_FOUND"
 	codeTooLarge     protocol.Code = "TOO_LARGE"
 	codeWrongHost    protocol.Code = "WRONG_HOST"
 	codeDraining     protocol.Code = "DRAINING"
@@ -126,10 +125,14 @@ var refusals = []struct {
 	status int
 	code   protocol.Code
 }{
-	{streams.ErrUnknown, http.StatusNotFound, codeStreamGone},
+	{streams.ErrUnknown, http.StatusNotFound, protocol.CodeStreamNotFound},
 	{streams.ErrConfig, http.StatusConflict, codeReadOnly},
 	{streams.ErrInvalid, http.StatusUnprocessableEntity, codeInvalid},
 	{streams.ErrFull, http.StatusConflict, codeLimit},
+	{streams.ErrOutputs, http.StatusConflict, protocol.CodeMaxOutputs},
+	{streams.ErrOutputExists, http.StatusConflict, protocol.CodeDuplicateURL},
+	{streams.ErrOutputUnknown, http.StatusNotFound, protocol.CodeOutputNotFound},
+	{streams.ErrOutputURL, http.StatusUnprocessableEntity, protocol.CodeInvalidURL},
 	{apps.ErrUnknown, http.StatusNotFound, protocol.CodePackageNotFound},
 	{apps.ErrConfig, http.StatusConflict, codeReadOnly},
 	{apps.ErrExists, http.StatusConflict, codeExists},
@@ -187,10 +190,12 @@ func refusalStatus(code protocol.Code) int {
 	switch code {
 	case protocol.CodeMalformedMessage:
 		return http.StatusBadRequest
-	case protocol.CodePackageNotFound, protocol.CodeSessionNotFound:
+	case protocol.CodePackageNotFound, protocol.CodeSessionNotFound, protocol.CodeStreamNotFound, protocol.CodeOutputNotFound:
 		return http.StatusNotFound
-	case protocol.CodePermissionDenied, protocol.CodeNotOwner:
+	case protocol.CodePermissionDenied, protocol.CodeNotOwner, protocol.CodeNotViewer:
 		return http.StatusForbidden
+	case protocol.CodeInvalidURL:
+		return http.StatusUnprocessableEntity
 	case protocol.CodeTimeout:
 		return http.StatusGatewayTimeout
 	case protocol.CodeAppNotStarted: // its server did not answer or did not connect

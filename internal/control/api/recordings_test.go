@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"glimpse/protocol"
 )
 
 // fakeRecordings keeps recordings in a list.
@@ -102,7 +104,7 @@ func TestRecordings(t *testing.T) {
 		t.Errorf("%v", armed)
 	}
 	b.expect(b.call("DELETE", "/api/v1/streams/"+fixedStream+"/recording", ""), 409, codeNotRecorded)
-	b.expect(b.call("POST", "/api/v1/streams/none/recording", ""), 404, codeStreamGone)
+	b.expect(b.call("POST", "/api/v1/streams/none/recording", ""), 404, protocol.CodeStreamNotFound)
 }
 
 // A stream's wish to be recorded is a policy, or true.

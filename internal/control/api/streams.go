@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"glimpse/internal/control/streams"
-	"glimpse/protocol"
 )
 
 // Live is an open stream as the media plane knows it.
@@ -25,6 +22,7 @@ type Live struct {
 	PlaybackID string
 	Passphrase string // of SRT; empty: plain
 	Stats      Stats
+	Outputs    []Output
 }
 
 // Stats of a stream now.
@@ -83,15 +81,16 @@ type streamBody struct {
 	Record       string       `json:"record" enum:"always,on-demand,never" doc:"When it is recorded."`
 	Recording    *Recording   `json:"recording,omitempty" doc:"The one in progress."`
 	Stats        *Stats       `json:"stats,omitempty"`
+	Outputs      []Output     `json:"outputs" doc:"Where it is sent on to."`
 }
 
 type newStream struct {
 	Body *struct {
-		Name         string          `json:"name,omitempty" maxLength:"128"`
-		ResumeWindow *int            `json:"resume_window,omitempty" minimum:"0" maximum:"1800" doc:"Seconds that a publisher may be away; 30 when left out."`
-		Passphrase   string          `json:"srt_passphrase,omitempty" doc:"Encrypts SRT, to publish and to watch: 10 to 79 characters of A-Z a-z 0-9 _ -. Other protocols go without."`
-		Record       recordPolicy    `json:"record,omitempty"`
-		Restream     json.RawMessage `json:"restream,omitempty" doc:"Not available in this version."`
+		Name         string       `json:"name,omitempty" maxLength:"128"`
+		ResumeWindow *int         `json:"resume_window,omitempty" minimum:"0" maximum:"1800" doc:"Seconds that a publisher may be away; 30 when left out."`
+		Passphrase   string       `json:"srt_passphrase,omitempty" doc:"Encrypts SRT, to publish and to watch: 10 to 79 characters of A-Z a-z 0-9 _ -. Other protocols go without."`
+		Record       recordPolicy `json:"record,omitempty"`
+		Restream     []newOutput  `json:"restream,omitempty" maxItems:"10" doc:"Where to send the stream on to, now and after a restart."`
 	}
 }
 
@@ -120,8 +119,8 @@ func (a *API) registerStreams(h huma.API) {
 func (a *API) createStream(ctx context.Context, in *newStream) (*streamOutput, error) {
 	spec := streams.Spec{ResumeWindow: streams.DefaultResumeWindow}
 	if b := in.Body; b != nil {
-		if asked(b.Restream) {
-			return nil, notAvailable("restream", "Restreaming")
+		for _, o := range b.Restream {
+			spec.Restream = append(spec.Restream, streams.Output{URL: o.URL, Name: o.Name})
 		}
 		spec.Name, spec.Passphrase, spec.Record = b.Name, b.Passphrase, string(b.Record)
 		if b.ResumeWindow != nil {
@@ -134,21 +133,6 @@ func (a *API) createStream(ctx context.Context, in *newStream) (*streamOutput, e
 	}
 	a.log.Info("standing stream made", "stream", s.ID, "name", s.Name)
 	return &streamOutput{Body: a.standing(a.endpoints(baseOf(ctx)), s)}, nil
-}
-
-// asked says whether a field asks for anything: false, null, "", [] and {} do not.
-func asked(field json.RawMessage) bool {
-	switch string(bytes.TrimSpace(field)) {
-	case "", "null", "false", `""`, "[]", "{}":
-		return false
-	}
-	return true
-}
-
-func notAvailable(field, what string) *Problem {
-	p := problem(http.StatusUnprocessableEntity, protocol.CodeNotAvailable, what+" is not available in this version.")
-	p.Errors = []Fault{{Message: "not available", Location: "body." + field}}
-	return p
 }
 
 func (a *API) listStreams(ctx context.Context, _ *struct{}) (*streamsOutput, error) {
@@ -205,13 +189,14 @@ func (a *API) standing(at Endpoints, s streams.Stream) streamBody {
 		ID: s.ID, Name: s.Name, Status: "idle", Kind: "standing", ReadOnly: s.FromConfig,
 		ResumeWindow: int(s.ResumeWindow / time.Second),
 		Ingest:       at.Ingest(s.IngestKey, s.Passphrase), Playback: at.Playback(s.PlaybackID, s.Passphrase),
+		Outputs: []Output{},
 	}
 	if !s.Created.IsZero() {
 		body.Created = &s.Created
 	}
 	if live, ok := a.deps.Media.Stream(s.ID); ok {
 		body.Status = live.Status
-		body.Stats = filled(live.Stats)
+		body.Stats, body.Outputs = filled(live.Stats), append(body.Outputs, live.Outputs...)
 	}
 	a.recorded(at, &body)
 	return body
@@ -222,6 +207,7 @@ func (a *API) wearerStream(at Endpoints, live Live) streamBody {
 	body := streamBody{
 		ID: live.ID, Name: live.Name, Status: live.Status, Kind: "wearer", Wearer: live.Wearer,
 		Ingest: at.Ingest(live.IngestKey, live.Passphrase), Playback: at.Playback(live.PlaybackID, live.Passphrase), Stats: filled(live.Stats),
+		Outputs: append([]Output{}, live.Outputs...),
 	}
 	a.recorded(at, &body)
 	return body

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -86,4 +87,13 @@ func MatchKey(hash, key string) bool {
 func Equal(secret, given string) bool {
 	a, b := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && secret != ""
+}
+
+// Alias is a short name for something secret that belongs to a scope, the same at
+// every start and of no use to whoever wants to guess the secret: for logs, and as
+// an id in the API. key is a secret of the server.
+func Alias(key, scope, secret string) string {
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(scope + "\x00" + secret))
+	return hex.EncodeToString(mac.Sum(nil)[:6])
 }

@@ -57,8 +57,8 @@ type OpenIngest struct {
 // these: it comes after OpenIngest, and after every change. After a restart it
 // comes with the first event.
 type SetOutputs struct {
-	StreamID     string
-	Destinations []protocol.Destination // secret
+	StreamID string
+	Outlets  []Outlet
 }
 
 // CloseIngest ends the ingest and playback of a managed stream for good.

@@ -147,6 +147,27 @@ type OutputSaid struct {
 	Error    string
 }
 
+// OutputAction is what ChangeOutput does.
+type OutputAction uint8
+
+// The actions.
+const (
+	AddOutput OutputAction = iota + 1
+	RemoveOutput
+	PauseOutput
+	ResumeOutput
+)
+
+// ChangeOutput changes the restream destinations of a managed stream while it
+// runs. App asks for it; empty: the operator, who may touch all of them. What
+// MayChange refuses changes nothing.
+type ChangeOutput struct {
+	StreamID    string
+	App         string
+	Do          OutputAction
+	Destination protocol.Destination // of other actions than AddOutput only the URL counts
+}
+
 // OperatorEnded ends the stream for all (DELETE in the API).
 type OperatorEnded struct{ StreamID string }
 
@@ -171,6 +192,7 @@ func (MediaLost) event()      {}
 func (IngestFailed) event()   {}
 func (Viewers) event()        {}
 func (OutputSaid) event()     {}
+func (ChangeOutput) event()   {}
 func (OperatorEnded) event()  {}
 func (SessionEnded) event()   {}
 func (Tick) event()           {}

@@ -176,6 +176,8 @@ func (p *player) event(line string, w []string) Event {
 		return Viewers{StreamID: id, N: n}
 	case w[0] == "output":
 		return OutputSaid{StreamID: id, URL: w[1], Status: w[2], Error: rest(3)}
+	case w[1] == "adds", w[1] == "removes", w[1] == "pauses", w[1] == "resumes":
+		return p.outputChange(id, w)
 	case w[0] == "operator":
 		return OperatorEnded{StreamID: id}
 	case w[0] == "session":
@@ -300,6 +302,19 @@ func fields(line string) []string {
 	return strings.Fields(line)
 }
 
+// outputChange shows a refusal before it is stepped.
+func (p *player) outputChange(id string, w []string) Event {
+	e := ChangeOutput{StreamID: id, App: w[0], Destination: protocol.Destination{URL: w[2]}}
+	if e.App == "operator" {
+		e.App = ""
+	}
+	e.Do = map[string]OutputAction{"adds": AddOutput, "removes": RemoveOutput, "pauses": PauseOutput, "resumes": ResumeOutput}[w[1]]
+	if code, text := MayChange(p.state, e); code != "" {
+		fmt.Fprintf(&p.out, "    refused: %s %q\n", code, text)
+	}
+	return e
+}
+
 // show is an effect in words.
 func (p *player) show(e Effect) string {
 	switch e := e.(type) {
@@ -350,8 +365,11 @@ func (p *player) show(e Effect) string {
 		return fmt.Sprintf("ingest: open %s %s %s for %s", e.IDs.StreamID, e.IDs.IngestKey, e.IDs.PlaybackID, e.App)
 	case SetOutputs:
 		out := "ingest: send on " + e.StreamID + " to"
-		for _, d := range e.Destinations {
-			out += " " + d.URL
+		for _, o := range e.Outlets {
+			out += " " + o.URL
+			if o.Paused {
+				out += "(paused)"
+			}
 		}
 		return out
 	case CloseIngest:

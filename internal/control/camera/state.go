@@ -102,9 +102,16 @@ type Stream struct {
 	Reason  string        `json:"-"` // the newest failure in words, for the final error
 	Code    protocol.Code `json:"-"`
 
-	Sending []Sending `json:"-"` // managed: the restream destinations of all holds
-	Glasses Pulse     `json:"-"`
-	Retry   Retry     `json:"-"`
+	Fanout
+	Glasses Pulse `json:"-"`
+	Retry   Retry `json:"-"`
+}
+
+// Fanout is to whom a managed stream is sent on.
+type Fanout struct {
+	Operator []protocol.Destination `json:"operator,omitempty"` // destinations that no app asked for
+	Paused   []string               `json:"paused,omitempty"`   // URLs of destinations that are not sent to for now
+	Sending  []Sending              `json:"-"`                  // all destinations
 }
 
 // Hold is one app's share in the stream.
@@ -164,7 +171,7 @@ func (s *Stream) Interrupted() bool {
 func (s State) clone() State {
 	if s.Stream != nil {
 		st := *s.Stream
-		st.Holds, st.Sending = slices.Clone(st.Holds), slices.Clone(st.Sending)
+		st.Holds, st.Sending, st.Paused = slices.Clone(st.Holds), slices.Clone(st.Sending), slices.Clone(st.Paused)
 		s.Stream = &st
 	}
 	s.Past = slices.Clone(s.Past)

@@ -61,6 +61,8 @@ func (m *machine) handle(e Event) {
 		m.viewers(e)
 	case OutputSaid:
 		m.outputSaid(e)
+	case ChangeOutput:
+		m.changeOutput(e)
 	case OperatorEnded:
 		if m.current(e.StreamID) {
 			m.endAll(ending{status: protocol.StatusStopped, text: "Ended by the operator"})

@@ -34,6 +34,10 @@ const (
 	StreamStarving    Type = "stream.starving" // no key frame came for long: new viewers wait for a picture
 	StreamIdle        Type = "stream.idle"     // a standing stream's publisher will not come back
 	StreamEnded       Type = "stream.ended"
+	OutputActive      Type = "output.active" // a restream destination takes the stream
+	OutputRetrying    Type = "output.retrying"
+	OutputFailed      Type = "output.error" // for good: its address cannot be used
+	OutputStopped     Type = "output.stopped"
 	HoldBegan         Type = "hold.began" // an app has a share in a stream
 	HoldEnded         Type = "hold.ended"
 	Refused           Type = "request.refused" // an app's start or stop
@@ -80,7 +84,7 @@ const (
 func Types() []Type {
 	return []Type{
 		StreamBegan, StreamLive, StreamInterrupted, StreamResumed, StreamRetried, StreamTakeover, StreamRefused, StreamStarving,
-		StreamIdle, StreamEnded,
+		StreamIdle, StreamEnded, OutputActive, OutputRetrying, OutputFailed, OutputStopped,
 		HoldBegan, HoldEnded, Refused, FramesSubscribed, FramesUnsubscribed, FramesOverloaded,
 		WearerCame, WearerLeft, PhoneConnected, PhoneDisconnected, PhoneSuperseded, GlassesConnected, GlassesLost,
 		AppStarted, AppReconnected, AppDisconnected, AppResurrected, AppGivenUp, AppReleased, AppStopped, SocketSlow,
@@ -99,6 +103,7 @@ type Event struct {
 	Stream    string    `json:"stream,omitempty" doc:"Id of the stream."`
 	Kind      string    `json:"kind,omitempty" enum:"managed,unmanaged,standing" doc:"Of the stream."`
 	App       string    `json:"app,omitempty" doc:"Package of the app."`
+	Output    string    `json:"output,omitempty" doc:"Id of the restream destination."`
 	Recording string    `json:"recording,omitempty" doc:"Id of the recording or clip."`
 	Status    string    `json:"status,omitempty" enum:"stopped,error,timeout" doc:"How a hold or a stream ended."`
 	Code      string    `json:"code,omitempty" doc:"Of an error or a refusal, as apps and the API have it."`

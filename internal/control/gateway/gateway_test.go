@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"glimpse/internal/control/apps"
+	"glimpse/internal/control/camera"
 	"glimpse/internal/control/session"
 	"glimpse/protocol"
 )
@@ -59,8 +60,8 @@ func (fakeStreams) WatchURLs(base, id string) protocol.URLs {
 
 type fakeIngest struct{}
 
-func (fakeIngest) Close(string)                      {}
-func (fakeIngest) SetOutputs([]protocol.Destination) {}
+func (fakeIngest) Close(string)               {}
+func (fakeIngest) SetOutputs([]camera.Outlet) {}
 
 // hooks hands webhooks to the test.
 type hooks struct {

@@ -47,7 +47,7 @@ func (s *Session) perform(effect camera.Effect) {
 		})
 	case camera.SetOutputs:
 		if in := s.ingests[e.StreamID]; in != nil {
-			in.SetOutputs(e.Destinations)
+			in.SetOutputs(e.Outlets)
 		}
 	case camera.CloseIngest:
 		s.closeIngest(e.StreamID, e.Reason)

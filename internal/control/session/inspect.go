@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"glimpse/internal/control/camera"
+	"glimpse/protocol"
 )
 
 // Snapshot is what can be said of a wearer's session at one moment.
@@ -59,4 +60,25 @@ func (r *Registry) EndStream(ctx context.Context, user, streamID string) error {
 		return nil
 	}
 	return s.do(ctx, func() { s.step(camera.OperatorEnded{StreamID: streamID}) })
+}
+
+// ChangeOutput changes the restream destinations of a user's managed stream, and
+// returns when the media plane has been told. Refusals are *Refusal, with the
+// codes of WIRE b.3.
+func (r *Registry) ChangeOutput(ctx context.Context, user string, change camera.ChangeOutput) error {
+	refused := &Refusal{Code: protocol.CodeStreamNotFound, Text: "There is no such managed stream"}
+	s := r.lookup(user)
+	if s == nil {
+		return refused
+	}
+	err := s.do(ctx, func() {
+		refused.Code, refused.Text = camera.MayChange(s.camera, change)
+		if refused.Code == "" {
+			s.step(change)
+		}
+	})
+	if err == nil && refused.Code != "" {
+		return refused
+	}
+	return err
 }

@@ -53,7 +53,7 @@ type Ingest interface {
 	Close(reason string)
 	// SetOutputs sends the stream on to exactly these destinations from now on; it
 	// must not wait.
-	SetOutputs(destinations []protocol.Destination)
+	SetOutputs(outlets []camera.Outlet)
 }
 
 // MediaState is what has happened to a managed stream's media.

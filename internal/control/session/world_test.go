@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"glimpse/internal/control/apps"
+	"glimpse/internal/control/camera"
 	"glimpse/internal/control/events"
 	"glimpse/protocol"
 )
@@ -150,7 +151,7 @@ func (f *fakeHooks) counts() (starts, stops int) {
 type fakeStreams struct {
 	mu   sync.Mutex
 	open map[string]IngestSpec
-	sent map[string][]protocol.Destination // the newest SetOutputs by streamId
+	sent map[string][]camera.Outlet // the newest SetOutputs by streamId
 	fail bool
 	ways []string // that were asked for last
 }
@@ -176,11 +177,11 @@ func (i *fakeIngest) Close(string) {
 	delete(i.streams.open, i.id)
 }
 
-func (i *fakeIngest) SetOutputs(list []protocol.Destination) {
+func (i *fakeIngest) SetOutputs(list []camera.Outlet) {
 	i.streams.mu.Lock()
 	defer i.streams.mu.Unlock()
 	if i.streams.sent == nil {
-		i.streams.sent = map[string][]protocol.Destination{}
+		i.streams.sent = map[string][]camera.Outlet{}
 	}
 	i.streams.sent[i.id] = list
 }

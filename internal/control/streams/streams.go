@@ -49,6 +49,7 @@ type Stream struct {
 	Passphrase   string // secret: what SRT is encrypted with, both ways; empty: plain
 	ResumeWindow time.Duration
 	Record       string    // when it is recorded: RecordAlways and its like, empty for the server's default
+	Restream     []Output  // to whom it is sent on; shared, read-only
 	Created      time.Time // zero for streams of the configuration file
 	FromConfig   bool      // read-only
 }
@@ -59,6 +60,10 @@ type Media interface {
 	OpenStanding(s Stream) error
 	// CloseStanding ends it for publishers and viewers; unknown ids are no error.
 	CloseStanding(id string)
+	// SetOutputs sends an open stream on to exactly its Restream from now on.
+	SetOutputs(s Stream)
+	// CheckOutput says what is wrong with a destination's URL, without it.
+	CheckOutput(url string) error
 }
 
 type storedStream struct {
@@ -68,7 +73,15 @@ type storedStream struct {
 	Passphrase    string    `json:"srt_passphrase,omitempty"` // readable: SRT needs the text itself
 	ResumeSeconds int       `json:"resume_window"`
 	Record        string    `json:"record,omitempty"`
+	Restream      []Output  `json:"restream,omitempty"` // readable: it is dialled
 	Created       time.Time `json:"created"`
+}
+
+func stored(s Stream) storedStream {
+	return storedStream{
+		Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase,
+		ResumeSeconds: int(s.ResumeWindow / time.Second), Record: s.Record, Restream: s.Restream, Created: s.Created,
+	}
 }
 
 // Registry knows every standing stream.
@@ -83,7 +96,10 @@ type Registry struct {
 }
 
 // Configured is a standing stream of the configuration file.
-type Configured struct{ Name, IngestKey, PlaybackID, Passphrase, Record string }
+type Configured struct {
+	Name, IngestKey, PlaybackID, Passphrase, Record string
+	Restream                                        []Output
+}
 
 // New reads the stored streams, lays the configured ones over them and opens
 // them all, so that keys are valid before a listener is. A stored stream that
@@ -106,7 +122,10 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 	for _, c := range configured {
 		s := Stream{
 			ID: configID(c.Name), Name: c.Name, IngestKey: c.IngestKey, PlaybackID: c.PlaybackID, Passphrase: c.Passphrase,
-			ResumeWindow: DefaultResumeWindow, Record: c.Record, FromConfig: true,
+			ResumeWindow: DefaultResumeWindow, Record: c.Record, Restream: c.Restream, FromConfig: true,
+		}
+		if err := r.checkOutputs(s.Restream); err != nil {
+			return nil, fmt.Errorf("configured stream %q: %w", c.Name, err)
 		}
 		if err := media.OpenStanding(s); err != nil {
 			return nil, fmt.Errorf("open configured stream %q: %w", c.Name, err)
@@ -116,7 +135,7 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 	for _, item := range items {
 		s := Stream{
 			ID: item.ID, Name: item.Value.Name, IngestKey: item.Value.IngestKey, PlaybackID: item.Value.PlaybackID,
-			Passphrase: item.Value.Passphrase, Record: item.Value.Record,
+			Passphrase: item.Value.Passphrase, Record: item.Value.Record, Restream: item.Value.Restream,
 			ResumeWindow: time.Duration(item.Value.ResumeSeconds) * time.Second, Created: item.Value.Created,
 		}
 		if err := media.OpenStanding(s); err != nil {
@@ -125,6 +144,9 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 			continue
 		}
 		r.streams[s.ID] = s
+	}
+	for _, s := range r.streams {
+		media.SetOutputs(s)
 	}
 	return r, nil
 }
@@ -142,6 +164,7 @@ type Spec struct {
 	ResumeWindow time.Duration // 0 to MaxResumeWindow
 	Passphrase   string        // see CheckPassphrase
 	Record       string        // see CheckRecord
+	Restream     []Output      // at most MaxOutputs
 }
 
 // When a stream is recorded.
@@ -185,6 +208,9 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	if err := CheckRecord(spec.Record); err != nil {
 		return Stream{}, fmt.Errorf("%w: record %w", ErrInvalid, err)
 	}
+	if err := r.checkOutputs(spec.Restream); err != nil {
+		return Stream{}, err
+	}
 	r.writes.Lock()
 	defer r.writes.Unlock()
 	if r.count() >= MaxStreams {
@@ -192,12 +218,9 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	}
 	s := Stream{
 		ID: auth.NewStreamID(), Name: spec.Name, IngestKey: auth.NewKey(), PlaybackID: auth.NewKey(),
-		Passphrase: spec.Passphrase, ResumeWindow: spec.ResumeWindow, Record: spec.Record, Created: r.now().UTC(),
+		Passphrase: spec.Passphrase, ResumeWindow: spec.ResumeWindow, Record: spec.Record, Restream: spec.Restream, Created: r.now().UTC(),
 	}
-	err := r.bucket.Create(ctx, s.ID, storedStream{
-		Name: s.Name, IngestKey: s.IngestKey, PlaybackID: s.PlaybackID, Passphrase: s.Passphrase,
-		ResumeSeconds: int(s.ResumeWindow / time.Second), Record: s.Record, Created: s.Created,
-	})
+	err := r.bucket.Create(ctx, s.ID, stored(s))
 	if err != nil {
 		return Stream{}, fmt.Errorf("create stream: %w", err)
 	}
@@ -206,6 +229,7 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 		undo := r.bucket.Delete(context.WithoutCancel(ctx), s.ID)
 		return Stream{}, errors.Join(fmt.Errorf("open stream: %w", err), undo)
 	}
+	r.media.SetOutputs(s)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.streams[s.ID] = s

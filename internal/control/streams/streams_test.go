@@ -42,6 +42,15 @@ func (m *fakeMedia) OpenStanding(s Stream) error {
 
 func (m *fakeMedia) CloseStanding(id string) { delete(m.open, id) }
 
+func (m *fakeMedia) SetOutputs(s Stream) { m.open[s.ID] = s }
+
+func (m *fakeMedia) CheckOutput(url string) error {
+	if !strings.HasPrefix(url, "rtmp://") {
+		return errors.New("must be rtmp")
+	}
+	return nil
+}
+
 func open(t *testing.T, backend store.Backend, log io.Writer, configured ...Configured) (*Registry, *fakeMedia, error) {
 	t.Helper()
 	media := &fakeMedia{open: map[string]Stream{}}
@@ -63,7 +72,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	if diff := cmp.Diff(map[string]Stream{made.ID: made}, media.open); diff != "" {
 		t.Errorf("not opened: %s", diff)
 	}
-	r, media, err = open(t, backend, io.Discard, Configured{"fixed", "k", "p", "", ""})
+	r, media, err = open(t, backend, io.Discard, Configured{Name: "fixed", IngestKey: "k", PlaybackID: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +99,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 func TestConfiguredStreams(t *testing.T) {
 	backend := store.NewMemory()
 	defer backend.Close()
-	r, media, err := open(t, backend, io.Discard, Configured{"fixed", "chosen-key", "chosen-id", "", ""})
+	r, media, err := open(t, backend, io.Discard, Configured{Name: "fixed", IngestKey: "chosen-key", PlaybackID: "chosen-id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +110,11 @@ func TestConfiguredStreams(t *testing.T) {
 	if err := r.Delete(t.Context(), s.ID); !errors.Is(err, ErrConfig) || len(media.open) != 1 {
 		t.Errorf("delete = %v", err)
 	}
-	again, _, err := open(t, backend, io.Discard, Configured{"fixed", "other-key", "other-id", "", ""})
+	again, _, err := open(t, backend, io.Discard, Configured{Name: "fixed", IngestKey: "other-key", PlaybackID: "other-id"})
 	if err != nil || again.List()[0].ID != s.ID {
 		t.Errorf("the id changed with the keys: %v, %v", again.List(), err)
 	}
-	if _, _, err := open(t, backend, io.Discard, Configured{"a", "k", "p", "", ""}, Configured{"b", "k", "q", "", ""}); !errors.Is(err, errTaken) {
+	if _, _, err := open(t, backend, io.Discard, Configured{Name: "a", IngestKey: "k", PlaybackID: "p"}, Configured{Name: "b", IngestKey: "k", PlaybackID: "q"}); !errors.Is(err, errTaken) {
 		t.Errorf("one key twice = %v", err)
 	}
 }
@@ -122,7 +131,7 @@ func TestConfigWinsWithAWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	r, media, err := open(t, backend, &log, Configured{"mine", stored.IngestKey, "p", "", ""})
+	r, media, err := open(t, backend, &log, Configured{Name: "mine", IngestKey: stored.IngestKey, PlaybackID: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}

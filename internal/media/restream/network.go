@@ -176,11 +176,13 @@ func (n Network) fly(ctx context.Context, to Destination, f *flight) error {
 	return err
 }
 
-// Foreign says whether a destination is on the public internet: those are asked
-// before the stream is live without anybody's wish. Other listeners may be
-// somebody's own that takes one connection in its life (ffmpeg -listen 1).
-func (n Network) Foreign(ctx context.Context, to Destination) bool {
+// Ask is for Config: Check of destinations on the public internet, and of those
+// that are refused anyway. Other listeners may be somebody's own that take one
+// connection in their life (ffmpeg -listen 1), so nobody asks them unasked.
+func (n Network) Ask(ctx context.Context, to Destination) (*Preflight, error) {
 	host, _ := hostOf(to.URL)
-	at, err := outbound.Resolve(ctx, host, true)
-	return err != nil || outbound.Public(at)
+	if at, err := outbound.Resolve(ctx, host, true); err == nil && !outbound.Public(at) && n.private(to) {
+		return nil, nil
+	}
+	return n.Check(ctx, to)
 }

@@ -86,6 +86,11 @@ func (o *output) run() {
 		if !ok {
 			return
 		}
+		if err := CheckAddress(o.to.URL); err != nil {
+			o.set(Failed, err.Error(), 0)
+			o.sleep(forever, turn)
+			continue
+		}
 		if attempts == 0 {
 			o.set(Idle, "", 0)
 		}

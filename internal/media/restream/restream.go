@@ -116,12 +116,9 @@ func New(stream *hub.Stream, cfg Config) *Supervisor {
 	return s
 }
 
-// Add sends the stream to one more destination. Errors: ErrAddress, ErrDuplicate
-// (of the id or the address), ErrFull, ErrClosed.
+// Add sends the stream to one more destination. One whose address cannot be used is
+// Failed at once. Errors: ErrDuplicate (of the id or the address), ErrFull, ErrClosed.
 func (s *Supervisor) Add(d Destination) error {
-	if err := CheckAddress(d.URL); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil {

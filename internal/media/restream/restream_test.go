@@ -377,14 +377,18 @@ func TestAdd(t *testing.T) {
 			id, url string
 			want    error
 		}{
-			{"a", good, nil}, {"a", bad, ErrDuplicate}, {"b", good, ErrDuplicate}, {"b", "http://x/a/b", ErrAddress},
+			{"a", good, nil}, {"a", bad, ErrDuplicate}, {"b", good, ErrDuplicate}, {"b", "http://x/a/b", nil},
 		} {
 			if err := w.sup.Add(Destination{ID: d.id, URL: d.url}); !errors.Is(err, d.want) {
 				t.Errorf("%s %s: %v, want %v", d.id, d.url, err, d.want)
 			}
 		}
-		for i := range MaxOutputs - 1 {
-			w.add(string(rune('b'+i)), good+string(rune('b'+i)))
+		synctest.Wait()
+		if s := w.state("b"); s.State != Failed || s.Error != ErrAddress.Error() {
+			t.Errorf("an address that cannot be one: %+v", s)
+		}
+		for i := range MaxOutputs - 2 {
+			w.add(string(rune('c'+i)), good+string(rune('c'+i)))
 		}
 		if err := w.sup.Add(Destination{ID: "z", URL: bad}); !errors.Is(err, ErrFull) {
 			t.Errorf("one too many: %v", err)
