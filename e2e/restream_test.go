@@ -10,7 +10,7 @@ import (
 // plays by WebRTC and HLS. One destination refuses: the others get picture and
 // sound, the app hears how each of them does, and all of it ends with the stream.
 //
-// B16 B43 C3 D22 D26
+// B16 B43 C3 D22 D25 D26
 func TestRestream(t *testing.T) {
 	t.Parallel()
 	const user, pkg = "wearer@example.com", "com.example.restream"
@@ -21,7 +21,7 @@ func TestRestream(t *testing.T) {
 	}
 	twitch := sink("rtmp sink", "-listen", "1", "-i", fmt.Sprintf("rtmp://127.0.0.1:%d/app/secret-key-1", byRTMP))
 	youtube := sink("srt sink", "-i", fmt.Sprintf("srt://127.0.0.1:%d?mode=listener", bySRT))
-	c := startCloud(t, "outbound: {allow_private: true}\napps:\n"+appConfig(pkg, port, "CAMERA, MICROPHONE")+"users:\n  - {id: "+user+"}\n")
+	c := startCloud(t, withSRT+"outbound: {allow_private: true}\napps:\n"+appConfig(pkg, port, "CAMERA, MICROPHONE")+"users:\n  - {id: "+user+"}\n")
 	c.startGlasses(t, user)
 	a := startApp(t, "alpha", pkg, port)
 	c.startSession(a, user)
@@ -47,6 +47,15 @@ func TestRestream(t *testing.T) {
 		t.Errorf("no links beside the restream: %+v", u)
 	}
 	wantMoving(t, u.HLS)
+	var live struct {
+		Streams []struct {
+			Stats   struct{ Protocol string }
+			Outputs []output
+		}
+	}
+	if c.api("GET", "/api/v1/streams", nil, &live); len(live.Streams) != 1 || live.Streams[0].Stats.Protocol != "srt" || len(live.Streams[0].Outputs) != 3 {
+		t.Errorf("glasses publish what is sent on by SRT, and the API shows where to: %+v", live)
+	}
 	a.do(nil, "stopManaged")
 	for _, s := range []*process{twitch, youtube} {
 		eventually(t, s.name+" hears the end", func() bool {

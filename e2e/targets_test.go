@@ -50,7 +50,7 @@ func TestDirectTargets(t *testing.T) {
 }
 
 // nginx runs Debian's nginx with its RTMP module, and TLS in front of it; authority
-// is the file with the certificate.
+// is the file with the certificate. Application "kept" records into its folder.
 func nginx(t *testing.T) (plain, secure, authority string) {
 	t.Helper()
 	const modules = "/usr/lib/nginx/modules/"
@@ -78,6 +78,7 @@ rtmp {
 	server {
 		listen 127.0.0.1:%[3]d;
 		application live { live on; wait_key on; }
+		application kept { live on; record all; record_path %[2]s; record_suffix .flv; }
 	}
 }
 stream {

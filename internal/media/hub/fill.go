@@ -35,8 +35,7 @@ func (rd *Reader) fill(buf []*frame.Frame, f *frame.Frame) []*frame.Frame {
 		l.heard = l.front // silence makes way, also for sound that it overtook
 		rate, n := samplesOf(f.Track, f.Payload)
 		length := time.Duration(n) * time.Second / time.Duration(rate)
-		if l.begun && f.PTS+length/2 < l.end {
-			rd.dropped.Add(1)
+		if l.begun && f.PTS+length/2 < l.end { // not lost by being slow
 			return buf
 		}
 		l.begun = true
@@ -47,6 +46,9 @@ func (rd *Reader) fill(buf []*frame.Frame, f *frame.Frame) []*frame.Frame {
 	l.front = f.DTS
 	if !l.begun {
 		l.begun, l.from, l.end, l.heard = true, f.PTS, f.PTS, f.DTS-soundMissing
+		if a := rd.run.audio; a != nil && rd.options.Sound.Is(a) { // it will come
+			l.heard = f.DTS
+		}
 	}
 	if f.DTS-l.heard >= soundMissing {
 		buf = rd.silence(buf, f)

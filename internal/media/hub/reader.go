@@ -54,6 +54,7 @@ type Reader struct {
 
 	next    uint64        // index of the next frame
 	waitKey bool          // skip to a key frame
+	begun   bool          // something was handed out: what is skipped from now on is lost
 	heard   time.Duration // PTS of the newest sound handed out, with Sound
 	alone   *frame.Frame  // a key frame that has left the ring, to begin with
 	filler  filler
@@ -201,13 +202,14 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 			continue
 		}
 		if rd.waitKey && !f.Key {
-			rd.dropped.Add(1)
+			if rd.begun {
+				rd.dropped.Add(1)
+			}
 			continue
 		}
-		rd.waitKey = false
+		rd.waitKey, rd.begun = false, true
 		if rd.options.Sound != SoundAsSent && !f.IsVideo() {
-			if f.PTS <= rd.heard { // what a conversion still had when the source changed
-				rd.dropped.Add(1)
+			if f.PTS <= rd.heard { // what a conversion still had when the source changed: no loss
 				continue
 			}
 			rd.heard = f.PTS

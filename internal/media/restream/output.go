@@ -26,7 +26,7 @@ const (
 	dialTime = 10 * time.Second
 	// stalledAfter is how long a write may make no progress before the status says
 	// so; the connection lives on until its own time is over.
-	stalledAfter = time.Second
+	stalledAfter = 750 * time.Millisecond
 	// lookEvery is how often somebody looks.
 	lookEvery = 250 * time.Millisecond
 )

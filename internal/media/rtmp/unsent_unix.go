@@ -12,7 +12,7 @@ import (
 // unsent bounds what the kernel takes of us before the network has room for it:
 // a peer that stops reading is noticed by the next few pictures, not after the
 // megabytes of a send buffer.
-const unsent = 64 << 10
+const unsent = 32 << 10
 
 // keepShort sets the bound on a TCP connection; others stay as they are.
 func keepShort(conn net.Conn) {

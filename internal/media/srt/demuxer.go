@@ -1,6 +1,7 @@
 package srt
 
 import (
+	"errors"
 	"time"
 
 	"glimpse/internal/media/codec"
@@ -116,6 +117,18 @@ func (d *demuxer) finish(p *pid) error {
 	}
 	p.open = false
 	return p.handle(p)
+}
+
+// end hands over what nothing follows, when the peer has said that it is over: each
+// stream's last unit.
+func (d *demuxer) end() error {
+	var failed error
+	for _, p := range d.pids {
+		if p.limit != maxSection {
+			failed = errors.Join(failed, d.finish(p))
+		}
+	}
+	return failed
 }
 
 // whole reports that a unit which says its length is complete. Pictures say none:

@@ -3,6 +3,7 @@ package srt
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"glimpse/internal/media/hub"
@@ -59,7 +60,13 @@ func (c *ingest) Ingest(pub *hub.Publisher) error {
 	d := newDemuxer(serve.Intake{Out: pub, Log: c.log})
 	for {
 		b, err := c.live.Read()
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF):
+			if broken := d.end(); broken != nil {
+				return broken
+			}
+			return err
+		case err != nil:
 			return err
 		}
 		if err := d.write(b); err != nil {
