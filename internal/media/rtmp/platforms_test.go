@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net"
 	"slices"
@@ -19,7 +18,6 @@ import (
 // and tells what it was asked for.
 type sink struct {
 	addr  string
-	cert  *x509.Certificate
 	heard chan sinkHeard
 }
 
