@@ -4,10 +4,10 @@ GO   ?= go
 LINT := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 UNIT := $$($(GO) list ./... | grep -v /e2e)
 
-.PHONY: help deps demo build check lint test test-long rows bench clean
+.PHONY: help deps demo build check lint test test-long rows bench bench-peer clean
 
 help:            ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 deps:            ## install what demo and tests need and this machine lacks
 	@scripts/deps.sh all
@@ -44,8 +44,11 @@ test-long: deps check build ## also soaks, matrices, fuzzing and benchmarks
 rows:            ## rows of docs/checklist.md that no test names
 	@$(GO) run ./tools/rows
 
-bench: build     ## the promises' figures, as JSON lines
-	@$(GO) run ./bench -server bin/glimpse
+bench: build     ## the promises' figures, as JSON lines and a table
+	@$(GO) run ./bench -server bin/glimpse -rounds 1
+
+bench-peer: build ## the same beside another server: PEER=peer.json (bench/README.md), medians of 5
+	@$(GO) run ./bench -server bin/glimpse -peer $(PEER)
 
 clean:           ## remove what was built
 	@rm -rf bin

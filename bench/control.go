@@ -26,7 +26,7 @@ const (
 	appsOfWearer   = 3
 	dialling       = 32              // connections made at a time
 	displayEvery   = 3 * time.Second // of each app
-	settled        = 5 * time.Second // after everybody has come
+	calm           = 5 * time.Second // after everybody has come
 	controlAPIKey  = "key-of-the-benchmark"
 	controlPackage = "com.example.bench"
 )
@@ -34,9 +34,9 @@ const (
 // control measures the control plane alone: wearers with glasses and apps that
 // show texts. Latency is from an app's send to the glasses' receipt; all peers
 // live in this process.
-func control(ctx context.Context, s *server, o options) ([]figure, error) {
+func control(ctx context.Context, i *instance, t trial) ([]figure, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &people{ctx: ctx, server: s}
+	c := &people{ctx: ctx, server: i.ours}
 	defer c.wg.Wait()
 	defer cancel()
 	hooks, err := c.serveApps()
@@ -44,7 +44,7 @@ func control(ctx context.Context, s *server, o options) ([]figure, error) {
 		return nil, err
 	}
 	defer func() { _ = hooks.Close() }()
-	before, err := s.memory()
+	before, err := i.memory()
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func control(ctx context.Context, s *server, o options) ([]figure, error) {
 	if err := c.startApps(0); err != nil {
 		return nil, err
 	}
-	time.Sleep(settled)
-	one, err := s.memory()
+	time.Sleep(calm)
+	one, err := i.memory()
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +65,9 @@ func control(ctx context.Context, s *server, o options) ([]figure, error) {
 		}
 	}
 	c.show()
-	time.Sleep(settled)
+	time.Sleep(calm)
 	c.counting.Store(true)
-	figures, err := s.cost(ctx, o.seconds, wearers, "wearer_with_apps")
+	figures, err := i.cost(ctx, t.window(), wearers)
 	c.counting.Store(false)
 	if err != nil {
 		return nil, err
@@ -75,9 +75,9 @@ func control(ctx context.Context, s *server, o options) ([]figure, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append(figures,
-		figure{Metric: "app_to_glasses_p50", Value: quantile(c.ages, 0.5), Unit: "ms", N: len(c.ages)},
-		figure{Metric: "app_to_glasses_p99", Value: quantile(c.ages, 0.99), Unit: "ms", N: len(c.ages)},
-		figure{Metric: "memory_per_wearer_with_one_app", Value: (one - before) / 1024 / wearers, Unit: "KiB", N: wearers},
+		figure{"app_to_glasses_p50", quantile(c.ages, 0.5), "ms"},
+		figure{"app_to_glasses_p99", quantile(c.ages, 0.99), "ms"},
+		figure{"memory_per_wearer_with_one_app", (one - before) / 1024 / wearers, "KiB"},
 	), nil
 }
 

@@ -2,103 +2,189 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"glimpse/bench/load"
 )
 
 // options of a run.
 type options struct {
 	server  string
-	readers int
-	streams int
+	peers   listFlag
+	only    string
+	sizes   []int
+	rounds  int
 	seconds int
-	joins   int
+	bitrate int
+	table   string
+	film    *load.Film
 }
 
-// figure is one line of output.
-type figure struct {
-	Scenario string  `json:"scenario"`
-	Metric   string  `json:"metric"`
-	Value    float64 `json:"value"`
-	Unit     string  `json:"unit"`
-	N        int     `json:"n,omitempty"` // how many readers, streams or samples
+// listFlag is a flag that may be given several times.
+type listFlag []string
+
+// String implements flag.Value.
+func (l *listFlag) String() string { return strings.Join(*l, ",") }
+
+// Set implements flag.Value.
+func (l *listFlag) Set(s string) error {
+	*l = append(*l, s)
+	return nil
 }
 
-// scenario measures one thing on a server of its own.
+// scenario measures one thing on servers of its own.
 type scenario struct {
-	name string
-	run  func(context.Context, *server, options) ([]figure, error)
+	name  string
+	about string
+	// sizes are how many readers or streams there are by default; none: it has no
+	// size.
+	sizes []int
+	ours  bool // makes no sense with a peer
+	run   func(context.Context, *instance, trial) ([]figure, error)
 }
+
+// trial is one round of a scenario.
+type trial struct {
+	*options
+	n int
+}
+
+// window is how long is measured.
+func (t trial) window() time.Duration { return time.Duration(t.seconds) * time.Second }
 
 func scenarios() []scenario {
 	return []scenario{
-		{"idle", idle},
-		{"start", start},
-		{"rtmp", rtmpReaders},
-		{"hls", hlsReaders},
-		{"whep", whepReaders},
-		{"ingest", ingest},
-		{"allocations", allocations},
-		{"control", control},
+		{name: "idle", about: "a server with nothing to do", run: idle},
+		{name: "start", about: "how soon a picture is seen: by who waits, by who joins", run: start},
+		{name: "rtmp", about: "RTMP readers of one stream", sizes: []int{1, 200, 500}, run: readers("rtmp", load.RTMP)},
+		{name: "whep", about: "WebRTC readers", sizes: []int{1, 50, 100}, run: readers("whep", load.WHEP)},
+		{name: "hls", about: "LL-HLS clients, pictures and sound", sizes: []int{1, 100, 200}, run: readers("hls", load.HLS)},
+		{name: "srt", about: "SRT readers", sizes: []int{1, 50}, run: readers("srt", load.SRT)},
+		{name: "segments", about: "a finished segment, fetched again and again", sizes: []int{32}, run: segments},
+		{name: "rtmp-ingest", about: "streams by RTMP that nobody watches", sizes: []int{10, 50, 100}, run: ingest("rtmp")},
+		{name: "srt-ingest", about: "by SRT", sizes: []int{10, 50}, run: ingest("srt")},
+		{name: "whip-ingest", about: "by WHIP", sizes: []int{10}, run: ingest("whip")},
+		{name: "control", about: "wearers with glasses and apps", sizes: []int{1000}, ours: true, run: control},
 	}
 }
 
 func main() {
-	var o options
-	flag.StringVar(&o.server, "server", "bin/glimpse", "the server's binary")
-	flag.IntVar(&o.readers, "readers", 50, "readers of the fan-out scenarios")
-	flag.IntVar(&o.streams, "streams", 10, "publishers of the ingest scenario")
-	flag.IntVar(&o.seconds, "seconds", 10, "length of each measurement")
-	flag.IntVar(&o.joins, "joins", 5, "repetitions of start and join; medians are printed")
-	only := flag.String("only", "", "scenarios to run, comma-separated (default all)")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	failed := false
-	for _, s := range scenarios() {
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.name) {
-			continue
-		}
-		if err := measure(ctx, s, o); err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", s.name, err)
-			failed = true
-		}
+	o, err := flags()
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		err = run(ctx, o)
 	}
-	if failed {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, s scenario, o options) error {
-	fmt.Fprintf(os.Stderr, "bench: %s …\n", s.name)
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	srv, err := launch(ctx, o.server)
+func flags() (*options, error) {
+	o := &options{}
+	flag.StringVar(&o.server, "server", "bin/glimpse", "the server's binary; empty: only the peers")
+	flag.Var(&o.peers, "peer", "JSON file of a server to measure beside it; may be repeated")
+	flag.StringVar(&o.only, "only", "", "scenarios to run, comma-separated (default all; see -list)")
+	sizes := flag.String("sizes", "", "how many readers or streams, comma-separated (default each scenario's own)")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each scenario; medians are printed")
+	flag.IntVar(&o.seconds, "seconds", 6, "length of each measurement")
+	flag.IntVar(&o.bitrate, "bitrate", 2_500_000, "of the pictures, in bits a second")
+	flag.StringVar(&o.table, "print", "", "print the table of a file of JSON lines made before, and end")
+	list := flag.Bool("list", false, "list the scenarios and end")
+	flag.Parse()
+	if *list {
+		for _, s := range scenarios() {
+			fmt.Printf("%-12s %s %v\n", s.name, s.about, s.sizes)
+		}
+		os.Exit(0)
+	}
+	for _, s := range strings.FieldsFunc(*sizes, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("-sizes: %q is not a number of readers", s)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	for _, name := range strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' }) {
+		if !slices.ContainsFunc(scenarios(), func(s scenario) bool { return s.name == name }) {
+			return nil, fmt.Errorf("-only: there is no scenario %q (see -list)", name)
+		}
+	}
+	var err error
+	o.film, err = load.Open(o.bitrate)
+	return o, err
+}
+
+func run(ctx context.Context, o *options) error {
+	if o.table != "" {
+		return printFile(os.Stdout, o.table)
+	}
+	targets, err := o.targets()
 	if err != nil {
 		return err
 	}
-	defer srv.stop()
-	figures, err := s.run(ctx, srv, o)
-	for _, f := range figures {
-		f.Scenario = s.name
-		line, _ := json.Marshal(f)
-		fmt.Println(string(line))
+	var all results
+	var failed []error
+	for _, s := range scenarios() {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), s.name) {
+			continue
+		}
+		sizes := s.sizes
+		switch {
+		case len(sizes) == 0:
+			sizes = []int{0}
+		case len(o.sizes) > 0 && !s.ours:
+			sizes = o.sizes
+		}
+		for _, n := range sizes {
+			r, err := o.measure(ctx, s, n, targets)
+			if err != nil {
+				failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
+			}
+			r.write(os.Stdout)
+			all = append(all, r...)
+		}
 	}
-	return err
+	all.table(os.Stderr)
+	return errors.Join(failed...)
 }
 
-// quantile of durations in milliseconds; 0 when there are none.
-func quantile(d []time.Duration, q float64) float64 {
-	if len(d) == 0 {
-		return 0
+// measure runs the rounds of a scenario, all servers in turn.
+func (o *options) measure(ctx context.Context, s scenario, n int, targets []target) (results, error) {
+	var all results
+	for round := range o.rounds {
+		for _, t := range targets {
+			if s.ours && t.peer != nil || ctx.Err() != nil {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "bench: %s %d, %s, round %d of %d\n", s.name, n, t.name, round+1, o.rounds)
+			figures, err := o.once(ctx, s, n, t)
+			if err != nil {
+				return all, fmt.Errorf("%d, %s: %w", n, t.name, err)
+			}
+			all = all.add(s.name, t.name, n, figures)
+		}
 	}
-	d = slices.Clone(d)
-	slices.Sort(d)
-	return float64(d[int(q*float64(len(d)-1))]) / float64(time.Millisecond)
+	return all, ctx.Err()
+}
+
+// once is one round on one server.
+func (o *options) once(ctx context.Context, s scenario, n int, t target) ([]figure, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	i, err := t.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer i.stop()
+	return s.run(ctx, i, trial{options: o, n: n})
 }

@@ -12,9 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 )
 
@@ -25,34 +22,36 @@ const (
 
 // server is a glimpse process on free loopback ports.
 type server struct {
-	cmd   *exec.Cmd
-	dir   string
-	url   string
-	ready time.Duration // from exec to /readyz
+	url string
 }
 
-func launch(ctx context.Context, binary string) (*server, error) {
+// launch starts one with a data folder of its own and waits until it is ready.
+func launch(ctx context.Context, binary string) (*instance, error) {
 	dir, err := os.MkdirTemp("", "glimpse-bench-")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir}
 	path := filepath.Join(dir, "glimpse.yaml")
-	yaml := fmt.Sprintf("data_dir: %s\nlog_level: warn\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\nsrt: {addr: \"\"}\nhttps: {addr: \"\"}\nrtmps: {addr: \"\"}\nwebrtc: {addr: \"127.0.0.1:0\"}\n"+
+	yaml := fmt.Sprintf("data_dir: %s\nlog_level: warn\nadmin_token: %s\nhttp: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"127.0.0.1:0\"}\nsrt: {addr: \"127.0.0.1:0\"}\nhttps: {addr: \"\"}\nrtmps: {addr: \"\"}\nwebrtc: {addr: \"127.0.0.1:0\"}\n"+
 		"core_token_secret: %s\noutbound: {allow_private: true}\n",
 		filepath.Join(dir, "data"), adminToken, coreSecret)
 	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.CommandContext(ctx, binary, "serve", "--config", path)
-	s.cmd.Stderr = os.Stderr
-	out, err := s.cmd.StdoutPipe()
+	s, cmd := &server{}, exec.CommandContext(ctx, binary, "serve", "--config", path)
+	i := &instance{ours: s, newStream: s.newStream}
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	if err := s.cmd.Start(); err != nil {
+	if err := i.exec(cmd, os.Stderr); err != nil {
 		return nil, err
+	}
+	stop := i.stop
+	i.stop = func() {
+		stop()
+		_ = os.RemoveAll(dir)
 	}
 	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 	lines := bufio.NewScanner(out)
@@ -60,7 +59,7 @@ func launch(ctx context.Context, binary string) (*server, error) {
 		s.url = address.FindString(lines.Text())
 	}
 	if s.url == "" {
-		s.stop()
+		i.stop()
 		return nil, errors.New("the server ended before it said its address")
 	}
 	go func() {
@@ -72,27 +71,13 @@ func launch(ctx context.Context, binary string) (*server, error) {
 		if res, err := http.Get(s.url + "/readyz"); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
-				s.ready = time.Since(began)
-				return s, nil
+				i.ready = time.Since(began)
+				return i, nil
 			}
 		}
 	}
-	s.stop()
+	i.stop()
 	return nil, errors.New("the server did not become ready")
-}
-
-func (s *server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	_ = s.cmd.Wait()
-	_ = os.RemoveAll(s.dir)
-}
-
-// stream is a standing stream's answer.
-type stream struct {
-	ID     string            `json:"id"`
-	Status string            `json:"status"`
-	Ingest map[string]string `json:"ingest"`
-	Play   map[string]string `json:"playback"`
 }
 
 func (s *server) call(ctx context.Context, method, path string, body []byte, out any) error {
@@ -117,58 +102,4 @@ func (s *server) newStream(ctx context.Context) (stream, error) {
 	var st stream
 	err := s.call(ctx, "POST", "/api/v1/streams", []byte("{}"), &st)
 	return st, err
-}
-
-// cpu is the CPU time that the process has used (Linux).
-func (s *server) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, nil
-}
-
-// memory is the resident size in bytes (Linux).
-func (s *server) memory() (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kb * 1024, err
-		}
-	}
-	return 0, errors.New("no VmRSS")
-}
-
-// cost measures the CPU and memory that n things take over a time.
-func (s *server) cost(ctx context.Context, seconds, n int, what string) ([]figure, error) {
-	before, err := s.cpu()
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	select {
-	case <-time.After(time.Duration(seconds) * time.Second):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	after, err := s.cpu()
-	if err != nil {
-		return nil, err
-	}
-	bytes, err := s.memory()
-	if err != nil {
-		return nil, err
-	}
-	ms := float64(after-before) / float64(time.Millisecond)
-	return []figure{
-		{Metric: "cpu_per_" + what, Value: ms / time.Since(began).Seconds() / float64(n), Unit: "ms/s", N: n},
-		{Metric: "memory", Value: bytes / (1 << 20), Unit: "MiB", N: n},
-	}, nil
 }

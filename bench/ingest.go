@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"glimpse/bench/load"
+)
+
+// ingest is a scenario: what a published stream costs while nobody watches. That
+// all of them arrive is seen afterwards.
+func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, error) {
+	return func(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
+		var publishers []*load.Publisher
+		defer func() {
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for _, p := range publishers {
+				wg.Go(func() {
+					e := p.Stop()
+					mu.Lock()
+					defer mu.Unlock()
+					err = errors.Join(err, e)
+				})
+			}
+			wg.Wait()
+		}()
+		before, err := i.memory()
+		if err != nil {
+			return nil, err
+		}
+		var streams []stream
+		for range t.n {
+			st, err := i.newStream(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if st.Ingest[protocol] == "" {
+				return nil, fmt.Errorf("no URL for publishing by %s", protocol)
+			}
+			p, err := t.film.Publish(ctx, st.Ingest[protocol])
+			if err != nil {
+				return nil, err
+			}
+			publishers, streams = append(publishers, p), append(streams, st)
+			time.Sleep(min(time.Second/time.Duration(t.n), 33*time.Millisecond)) // cameras are not in step
+		}
+		time.Sleep(settled)
+		if figures, err = i.cost(ctx, t.window(), t.n); err != nil {
+			return nil, err
+		}
+		after, err := i.memory()
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, figure{"memory_per_stream", (after - before) / 1024 / float64(t.n), "KiB"})
+		arrive, err := arriving(ctx, streams)
+		return append(figures, figure{"arriving", arrive, "streams"}), err
+	}
+}
+
+// arriving counts the streams that an RTMP reader gets a picture of.
+func arriving(ctx context.Context, streams []stream) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	n := 0
+	for _, st := range streams {
+		if !firstPicture(ctx, load.RTMP, st.Play["rtmp"]) {
+			return float64(n), fmt.Errorf("stream %s of %d has no picture", st.ID, len(streams))
+		}
+		n++
+	}
+	return float64(n), nil
+}
+
+// firstPicture reads until there is a picture.
+func firstPicture(ctx context.Context, read load.Reader, url string) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tally := load.NewTally()
+	_ = read(ctx, url, func(s load.Stamp) {
+		tally.Seen(s)
+		cancel()
+	})
+	select {
+	case <-tally.Begun():
+		return true
+	default:
+		return false
+	}
+}
