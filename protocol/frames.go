@@ -10,6 +10,7 @@ const (
 	TypeFrame      = "frame"
 	TypeState      = "status"
 	TypeDetections = "detections"
+	TypeError      = "error"
 )
 
 // The states of pictures, and of an app that looks at them.
@@ -45,7 +46,7 @@ type FrameHeader struct {
 	PTS     float64 `json:"pts_ms"`  // on the stream's clock
 	RTP     uint32  `json:"rtp_ts"`  // of the same picture to WebRTC viewers
 	Wall    float64 `json:"wall_ms"` // when it was captured, as well as we know: Unix time
-	Age     float64 `json:"age_ms"`  // since then, when it was sent
+	Age     float64 `json:"age_ms"`  // since it reached the server, when it was sent
 	Dropped uint64  `json:"dropped"` // pictures that this subscriber lost since the one before
 	Width   int     `json:"width"`
 	Height  int     `json:"height"`
@@ -73,7 +74,7 @@ type Detections struct {
 	PTS        float64     `json:"pts_ms"`
 	RTP        uint32      `json:"rtp_ts"`
 	Wall       float64     `json:"wall_ms"`
-	Age        float64     `json:"age_ms"`             // of the picture when the result came
+	Age        float64     `json:"age_ms"`             // from the picture's arrival to the result's
 	Width      int         `json:"width"`              // of the picture that boxes are measured in;
 	Height     int         `json:"height"`             // the source's when left out
 	Infer      float64     `json:"infer_ms,omitempty"` // that the app took
@@ -93,6 +94,13 @@ type Detection struct {
 	CenterY    float64    `json:"center_y"`
 	// Velocity of the centre in pixels a second, to draw it where it will be.
 	Velocity *[2]float64 `json:"velocity,omitempty"`
+}
+
+// Failure answers a message that was refused, on a websocket.
+type Failure struct {
+	Type    string `json:"type"` // TypeError
+	Code    Code   `json:"code"`
+	Message string `json:"message"` // a sentence
 }
 
 // Bounds of what an app may post.

@@ -24,6 +24,7 @@ if [ "$want" = demo ]; then
 else
 	printf '#include <wels/codec_api.h>\n' | cc -E - >/dev/null 2>&1 || need openh264 libopenh264-dev openh264
 	need npm 'nodejs npm' node
+	need python3 python3 python
 	have chromium || have chromium-browser || have google-chrome ||
 		[ -d '/Applications/Google Chrome.app' ] || need chromium chromium '--cask google-chrome'
 	# A server of others that glasses stream to; elsewhere its tests are skipped.

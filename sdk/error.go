@@ -36,6 +36,7 @@ var (
 	ErrPermission    error = &Error{Code: protocol.CodePermissionDenied}    // the app's registration lacks one
 	ErrNoGlasses     error = &Error{Code: protocol.CodeGlassesDisconnected} // none connected
 	ErrNoWifi        error = &Error{Code: protocol.CodeWifiNotConnected}    // the glasses need it to stream
+	ErrNotFound      error = &Error{Code: protocol.CodeStreamNotFound}      // no stream at an address, or not any more
 	ErrInvalidURL    error = &Error{Code: protocol.CodeInvalidURL}
 	ErrTimeout       error = &Error{Code: protocol.CodeTimeout} // no media, or no answer, in time
 	ErrNetwork       error = &Error{Code: protocol.CodeNetwork} // of the glasses, or of a direct stream's server

@@ -66,10 +66,10 @@ type Frame struct {
 	Seq           uint64 // a gap is what was lost on the way
 	Epoch         uint32 // of the stream's clock: PTS of different epochs do not compare
 	PTS           time.Duration
-	RTP           uint32    // what WebRTC viewers see of the same picture
-	Wall          time.Time // when it was captured, by the cloud's clock
-	Age           time.Duration
-	Dropped       uint64 // pictures lost since the one before: by the cloud, and because the loop was busy
+	RTP           uint32        // what WebRTC viewers see of the same picture
+	Wall          time.Time     // when it was captured, by the cloud's clock
+	Age           time.Duration // from its arrival at the cloud until it was sent
+	Dropped       uint64        // pictures lost since the one before: by the cloud, and because the loop was busy
 	Width, Height int
 	Source        image.Point // size of the stream
 	Format        Format
@@ -103,31 +103,16 @@ func (l Live) Frames(ctx context.Context, o FrameOptions) iter.Seq2[Frame, error
 			yield(Frame{}, err)
 			return
 		}
-		for attempt := 0; ctx.Err() == nil; attempt++ {
-			if attempt > 0 && !retry(ctx, attempt-1) {
-				return
-			}
-			got, err := l.follow(ctx, at, o, yield)
-			if got {
-				attempt = 0
-			}
-			var final *Error
+		lasting(ctx, func() (bool, error) { return l.follow(ctx, at, o, yield) }, func(err error) {
 			switch {
-			case errors.Is(err, errBreak), ctx.Err() != nil:
-				return
-			case errors.As(err, &final):
-				yield(Frame{}, final)
-				return
-			}
-			if o.OnState != nil {
+			case err != nil:
+				yield(Frame{}, err)
+			case o.OnState != nil:
 				o.OnState(protocol.State{Type: protocol.TypeState, State: protocol.StateStarting, Reason: "The connection to the cloud is lost and made again."})
 			}
-		}
+		})
 	}
 }
-
-// errBreak says that the loop was left.
-var errBreak = errors.New("sdk: loop left")
 
 // follow yields the pictures of one connection; got says whether there were any.
 func (l Live) follow(ctx context.Context, at string, o FrameOptions, yield func(Frame, error) bool) (got bool, err error) {
@@ -137,8 +122,8 @@ func (l Live) follow(ctx context.Context, at string, o FrameOptions, yield func(
 	ws, res, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(at, "http"), &websocket.DialOptions{HTTPClient: l.client(), HTTPHeader: l.header()})
 	if err != nil {
 		cancel()
-		if refused := lasting(res); refused != nil {
-			return false, refused
+		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
+			return false, answered(res)
 		}
 		return false, fmt.Errorf("connect: %w", err)
 	}
@@ -294,9 +279,4 @@ func (s *slot) take(ctx context.Context) ([]protocol.State, *Frame, error) {
 			return nil, nil, ctx.Err()
 		}
 	}
-}
-
-// decodeBody reads a short JSON answer as far as it goes.
-func decodeBody(res *http.Response, into any) {
-	_ = json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(into) // what is missing stays empty
 }

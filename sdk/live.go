@@ -3,8 +3,10 @@ package sdk
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -16,7 +18,7 @@ import (
 
 // Live is a live stream's pictures, and what apps found in them, at its address:
 // for an app that has no session, such as a detector of a standing stream. A
-// Stream has the same methods. The fields must not change once a method was called.
+// managed Stream has the same methods. The fields must not change once a method was called.
 type Live struct {
 	// URL is where the stream is watched: its page, or any address below that.
 	URL string
@@ -91,34 +93,51 @@ func (l Live) header() http.Header {
 	return h
 }
 
-// retry waits before the attempt with this number, from 0; false when ctx ended.
-func retry(ctx context.Context, attempt int) bool {
-	t := time.NewTimer(min(firstRetry<<min(attempt, 10), longRetry))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+// lasting makes a connection again and again until ctx ends or it is of no use:
+// over is called then, with an *Error, or with nil when the connection is lost and
+// will be made again. once says whether it got anything and how it ended.
+func lasting(ctx context.Context, once func() (got bool, err error), over func(error)) {
+	for attempt := 0; ctx.Err() == nil; {
+		got, err := once()
+		if got {
+			attempt = 0
+		}
+		var final *Error
+		switch {
+		case errors.Is(err, errBreak), ctx.Err() != nil:
+			return
+		case errors.As(err, &final):
+			over(final)
+			return
+		}
+		over(nil)
+		t := time.NewTimer(min(firstRetry<<min(attempt, 10), longRetry))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+		attempt++
 	}
 }
 
-// lasting is what a refused request means: an *Error when asking again is of no
-// use, otherwise nil.
-func lasting(res *http.Response) *Error {
-	if res == nil || res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests {
-		return nil
+// answered is what an answer that is no success means: an *Error when asking again
+// is of no use.
+func answered(res *http.Response) error {
+	if res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests {
+		return errors.New("sdk: the cloud answered " + res.Status)
 	}
 	var p struct{ Code, Detail string }
-	decodeBody(res, &p)
-	switch res.StatusCode {
-	case http.StatusNotFound:
-		return &Error{Code: protocol.CodeAppNotStarted, Message: p.Detail}
-	case http.StatusUnauthorized:
+	_ = json.NewDecoder(io.LimitReader(res.Body, maxWebhook)).Decode(&p) // what is missing stays empty
+	if res.StatusCode == http.StatusUnauthorized {
 		p.Code = string(protocol.CodeInvalidAPIKey)
 	}
 	return refusal(p.Code, p.Detail, "the cloud answered "+res.Status)
 }
 
-// errGoing says that a connection ended and another may be made.
-var errGoing = errors.New("sdk: the connection ended")
+var (
+	// errGoing says that a connection ended and another may be made.
+	errGoing = errors.New("sdk: the connection ended")
+	// errBreak says that the loop was left.
+	errBreak = errors.New("sdk: loop left")
+)

@@ -64,11 +64,14 @@ func (s *Service) refuse(w http.ResponseWriter, err error) {
 
 // Register adds the routes: under /live/{playback}, frames is a websocket, or
 // without an upgrade the same in one HTTP answer; frames.mjpeg is pictures only,
-// and frame.jpg the newest. All of them are for apps with a key.
+// and frame.jpg the newest. All of them are for apps with a key, and so is the POST
+// of detections; to follow those the address is enough.
 func (s *Service) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /live/{playback}/frames", s.entered(s.serveFrames))
 	mux.HandleFunc("GET /live/{playback}/frames.mjpeg", s.entered(s.serveMJPEG))
 	mux.HandleFunc("GET /live/{playback}/frame.jpg", s.entered(s.serveOne))
+	mux.HandleFunc("POST /live/{playback}/detections", s.entered(s.servePost))
+	mux.HandleFunc("GET /live/{playback}/detections", s.entered(s.serveDetections))
 }
 
 // entered counts a handler in.
@@ -91,9 +94,13 @@ func (s *Service) admit(r *http.Request) (app string, stream *hub.Stream, err er
 		return "", nil, err
 	}
 	if stream = s.cfg.Streams.ByPlayback(r.PathValue("playback")); stream == nil {
-		return "", nil, refused(http.StatusNotFound, "STREAM_NOT_FOUND", "There is no stream at this address, or it has ended.")
+		return "", nil, errNoStream()
 	}
 	return app, stream, nil
+}
+
+func errNoStream() error {
+	return refused(http.StatusNotFound, protocol.CodeStreamNotFound, "There is no stream at this address, or it has ended.")
 }
 
 // subscribe makes the subscription that a request asks for.
@@ -138,7 +145,7 @@ func (s *Subscription) next(ctx context.Context) (News, error) {
 		return News{State: &protocol.State{Type: protocol.TypeState, State: s.told.state, Reason: s.told.reason}}, nil
 	}
 	if n.Picture != nil {
-		n.Header.Age = millis(max(0, time.Since(n.Picture.Frame.Wall)))
+		n.Header.Age = millis(time.Since(n.Picture.Came))
 	}
 	return n, err
 }

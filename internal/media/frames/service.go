@@ -34,7 +34,7 @@ type Config struct {
 	MaxDecoders    int           // that decode all pictures at once; default two a core, at least 4
 	MaxTaps        int           // decoders in all, the others of key frames only; default four times as many
 	MaxSubscribers int           // of pictures, of all streams; default 256
-	MaxReaders     int           // of detections, of all streams; default 4096
+	MaxReaders     int           // of detections, of all streams; default 2048
 	Linger         time.Duration // how long a decoder outlives its last subscriber; default 5 s
 	Notify         func(Event)   // may be nil; must not block
 	Streams        Streams       // needed
@@ -51,7 +51,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxDecoders, max(2*runtime.NumCPU(), 4))
 	set(&c.MaxTaps, 4*c.MaxDecoders)
 	set(&c.MaxSubscribers, 256)
-	set(&c.MaxReaders, 4096)
+	set(&c.MaxReaders, 2048)
 	if c.Linger == 0 {
 		c.Linger = 5 * time.Second
 	}

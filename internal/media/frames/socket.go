@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
+
+	"glimpse/protocol"
 )
 
 // serveFrames is the subscription to pictures.
@@ -47,7 +49,7 @@ func (s *Service) talk(ws *websocket.Conn, sub *Subscription) {
 	defer gone()
 	s.work.Go(func() {
 		defer gone()
-		s.listen(ctx, ws)
+		s.listen(ctx, ws, sub)
 	})
 	var buf []byte
 	for {
@@ -97,11 +99,28 @@ func (n News) append(b []byte, f Format) ([]byte, error) {
 	return append(b, n.Picture.Bytes(f)...), nil
 }
 
-// listen reads what a subscriber sends until it goes.
-func (s *Service) listen(ctx context.Context, ws *websocket.Conn) {
+// listen takes what a subscriber posts until it goes. A message that is refused is
+// answered.
+func (s *Service) listen(ctx context.Context, ws *websocket.Conn, sub *Subscription) {
 	ws.SetReadLimit(maxPost)
 	for {
-		if _, _, err := ws.Read(ctx); err != nil {
+		kind, body, err := ws.Read(ctx)
+		if err != nil {
+			return
+		}
+		err = invalid("messages are text")
+		if kind == websocket.MessageText {
+			err = s.Post(sub.tap.channel.stream, sub.app, body)
+		}
+		var why *Refusal
+		if !errors.As(err, &why) {
+			continue
+		}
+		answer, _ := json.Marshal(protocol.Failure{Type: protocol.TypeError, Code: why.Code, Message: why.Text}) // texts
+		wait, cancel := context.WithTimeout(ctx, writeTime)
+		err = ws.Write(wait, websocket.MessageText, answer)
+		cancel()
+		if err != nil {
 			return
 		}
 	}

@@ -175,11 +175,9 @@ func (s *Subscription) take() (_ News, ok, over bool) {
 
 // hello describes an epoch, nil before the first. channel.mu is held.
 func (s *Subscription) hello(e *epoch) *protocol.FramesHello {
-	h := &protocol.FramesHello{
-		Type: protocol.TypeHello, Stream: s.tap.channel.stream.PlaybackID(), FPS: s.options.FPS, Format: string(s.options.Format),
-	}
+	h := s.tap.channel.hello(e)
+	h.FPS, h.Format = s.options.FPS, string(s.options.Format)
 	if e != nil {
-		h.Epoch, h.RTPBase, h.SourceWidth, h.SourceHeight = e.number, e.run.RTPBase(), e.width, e.height
 		h.Width, h.Height = transcode.Fit(s.tap.width, e.width, e.height)
 	}
 	return h
@@ -218,6 +216,7 @@ func (s *Subscription) Close() {
 	}
 	s.lose(len(s.queue))
 	s.queue = nil
+	t.channel.parted(s.app, time.Now())
 	t.stir()
 	service.cfg.Notify(Event{Kind: EventUnsubscribed, Stream: t.channel.stream, App: s.app})
 }

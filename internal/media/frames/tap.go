@@ -254,7 +254,9 @@ func (c *child) Picture(d transcode.Decoded) {
 	}
 	t.promote(c)
 	p.epoch = t.channel.epochs.of(c.run, d.Frame)
+	p.epoch.late = d.Came.Sub(d.Frame.Wall)
 	t.problem, t.newest = nil, p
+	t.channel.announce(p.epoch, p.arrived)
 	if t.told.state != protocol.StateRunning && !t.keysOnly {
 		t.tell(condition{state: protocol.StateRunning})
 	}

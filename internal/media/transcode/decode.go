@@ -32,6 +32,7 @@ type Decoding struct {
 // Decoded is one picture, shared and read-only.
 type Decoded struct {
 	Frame         *frame.Frame // the access unit that it was made of, with its times
+	Came          time.Time    // when that was read from the run
 	Width, Height int
 	// Planes are Y, Cb and Cr, each of Width times Height bytes without padding,
 	// in full range and the colours of JPEG (BT.601, as in JFIF).
@@ -140,6 +141,7 @@ type decodeInput struct {
 	limited bool
 	left    []*frame.Frame // read and not yet fed
 	buf     []*frame.Frame
+	came    time.Time     // when they were read
 	dropped uint64        // of src
 	live    time.Duration // pictures before it were there when the child began
 	waitKey bool
@@ -153,7 +155,7 @@ func (in *decodeInput) first(ctx context.Context) (*frame.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.buf, in.left = frames, pictures(frames)
+		in.buf, in.left, in.came = frames, pictures(frames), time.Now()
 		for i, f := range in.left {
 			if f.Key {
 				in.left = in.left[i:]
@@ -197,7 +199,7 @@ func (in *decodeInput) feed(ctx context.Context, w io.Writer, c decodable, clock
 			if clock.at(f.PTS) < 0 {
 				continue
 			}
-			clock.feed(f)
+			clock.feed(f, in.came)
 			if err := ivf.write(clock.at(f.PTS), c.Decodable(f.Payload, f.Key)); err != nil {
 				return fmt.Errorf("feed ffmpeg: %w", err)
 			}
@@ -205,7 +207,7 @@ func (in *decodeInput) feed(ctx context.Context, w io.Writer, c decodable, clock
 		if in.buf, err = in.src.Next(ctx, in.buf); err != nil {
 			return err
 		}
-		in.left = pictures(in.buf)
+		in.left, in.came = pictures(in.buf), time.Now()
 	}
 }
 
@@ -257,12 +259,12 @@ func (o *decodeOutput) read(r io.Reader) error {
 			return err
 		}
 		f := o.clock.place(told)
-		if f == nil || len(data) != size {
+		if f.Frame == nil || len(data) != size {
 			return errors.New("ffmpeg wrote a picture that it was not given")
 		}
 		if f.PTS < o.live { // decoded for what follows it
 			continue
 		}
-		o.sink.Picture(Decoded{Frame: f, Width: o.width, Height: o.height, Planes: data})
+		o.sink.Picture(Decoded{Frame: f.Frame, Came: f.came, Width: o.width, Height: o.height, Planes: data})
 	}
 }

@@ -66,28 +66,34 @@ type pictureClock struct {
 	stall
 	base    time.Duration // of the run, at the child's time childStart
 	tick    time.Duration // of the container that the child is fed in
-	pending []*frame.Frame
+	pending []fedPicture
 }
 
 // at is a time on the child's clock.
 func (c *pictureClock) at(t time.Duration) time.Duration { return t - c.base + childStart }
 
-func (c *pictureClock) feed(f *frame.Frame) {
+// fedPicture is one that a child has, and when it came to us.
+type fedPicture struct {
+	*frame.Frame
+	came time.Time
+}
+
+func (c *pictureClock) feed(f *frame.Frame, came time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fed(c.at(f.DTS))
 	if len(c.pending) == maxPending {
 		c.pending = c.pending[1:]
 	}
-	c.pending = append(c.pending, f)
+	c.pending = append(c.pending, fedPicture{f, came})
 }
 
-// place returns the source's picture at a child's time, nil when it has none.
-func (c *pictureClock) place(told time.Duration) *frame.Frame {
+// place returns the source's picture at a child's time, without a frame when it
+// has none.
+func (c *pictureClock) place(told time.Duration) (found fedPicture) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.got(told)
-	var found *frame.Frame
 	left := c.pending[:0]
 	for _, f := range c.pending {
 		switch at := c.ticks(c.at(f.PTS)); {
@@ -129,7 +135,7 @@ func feedPictures(ctx context.Context, src source, w io.Writer, clock *pictureCl
 			if at := clock.at(f.DTS); f.Track != track || at > childLife {
 				return errRenew
 			}
-			clock.feed(f)
+			clock.feed(f, time.Time{})
 			moved := &frame.Frame{Track: track, PTS: clock.at(f.PTS), DTS: clock.at(f.DTS), Key: f.Key, Payload: f.Payload}
 			if err := tags.WriteFrame(moved); err != nil {
 				return fmt.Errorf("feed ffmpeg: %w", err)
@@ -163,7 +169,7 @@ func (o *pictureOutput) read(r io.Reader, clock *pictureClock) error {
 		if err != nil {
 			return err
 		}
-		src := clock.place(told)
+		src := clock.place(told).Frame
 		payload := codec.FromAnnexB(data)
 		if src == nil || payload == nil {
 			return errors.New("ffmpeg wrote a picture that it was not given")
