@@ -167,30 +167,37 @@ const commands = {
     };
   }, seconds),
 
-  // first opens a page, unmutes it and returns after how many milliseconds the
-  // first picture is shown and the first sound is heard.
-  async first(name, url) {
-    const begun = Date.now();
-    await commands.open(name, url);
-    return pages.get(name).evaluate(async (begun) => {
+  // first opens a page, unmutes it and returns how many milliseconds after the
+  // first request whose path fits the first picture is shown and the first sound is
+  // heard.
+  async first(name, url, request) {
+    await commands.open(name, url, { answer: ['(?!)', ''] }); // keeps the connection, if there is one
+    return pages.get(name).evaluate(async (request) => {
       const wait = (ms) => new Promise((done) => setTimeout(done, ms));
       const v = document.querySelector('video');
-      const audio = new AudioContext();
+      const audio = new AudioContext({ latencyHint: 'interactive' });
       const analyser = audio.createAnalyser();
-      let picture = 0, stream = null;
+      let picture = 0, sound = 0, stream = null;
       const samples = new Float32Array(analyser.fftSize);
-      for (const end = Date.now() + 20000; Date.now() < end; await wait(10)) {
+      for (const end = performance.now() + 20000; !sound && performance.now() < end; await wait(10)) {
         v.muted = false;
-        if (!picture && v.currentTime > 0 && v.getVideoPlaybackQuality().totalVideoFrames > 0) picture = Date.now() - begun;
+        if (window.connection) { // what its jitter buffer has given to the sound device: before our ways of listening
+          for (const s of (await window.connection.getStats()).values()) {
+            if (s.type === 'inbound-rtp' && s.kind === 'audio' && s.totalAudioEnergy > 0) sound = performance.now();
+          }
+        }
+        if (!picture && v.currentTime > 0 && v.getVideoPlaybackQuality().totalVideoFrames > 0) picture = performance.now();
         if (!stream && v.readyState >= 2) {
           stream = v.srcObject ?? v.captureStream();
           if (stream.getAudioTracks().length) audio.createMediaStreamSource(stream).connect(analyser); else stream = null;
         }
         analyser.getFloatTimeDomainData(samples);
-        if (samples.some((x) => Math.abs(x) > 0.02)) return { picture, sound: Date.now() - begun };
+        if (!sound && samples.some((x) => Math.abs(x) > 0.02)) sound = performance.now();
       }
-      return { picture, sound: 0 };
-    }, begun);
+      const asked = performance.getEntriesByType('resource').find((r) => new RegExp(request).test(new URL(r.name).pathname));
+      await audio.close();
+      return { picture: picture && picture - asked.startTime, sound: sound && sound - asked.startTime };
+    }, request);
   },
 
   // meet measures for some seconds when flashes are shown and when beeps are

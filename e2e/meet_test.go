@@ -47,12 +47,6 @@ func publishOpusFlashes(t *testing.T, url string) {
 	encodeOpus(t, beeping).publish(t, url)
 }
 
-// publishOpusTone feeds flashes and a tone without an end.
-func publishOpusTone(t *testing.T, url string) {
-	t.Helper()
-	encodeOpus(t, "sine=frequency=440:sample_rate=48000").publish(t, url)
-}
-
 // encodeOpus makes a clip of flashes, in H.264, and of what is heard, in Opus.
 func encodeOpus(t *testing.T, heard string) *enhanced {
 	t.Helper()
@@ -189,40 +183,6 @@ func TestSoundMeetsPicture(t *testing.T) {
 				b.do(nil, "close", page)
 			}
 		})
-	}
-}
-
-// Who comes to a stream whose sound has to be converted first hears it with the
-// first pictures: a tone that is always there begins within half a second of them,
-// by WebRTC (AAC) and by LL-HLS (Opus). Of three viewers who come one after
-// another one has to: the machine is busy, a fault is there each time.
-func TestFirstSound(t *testing.T) {
-	t.Parallel()
-	c := startCloud(t, "")
-	opus := c.newStream()
-	publishOpusTone(t, opus.Ingest["rtmp"])
-	aac := c.newStream()
-	publish(t, aac.Ingest["rtmp"])
-	for _, s := range []stream{opus, aac} {
-		c.wantStatus(s.ID, "live")
-	}
-	b := startBrowser(t)
-	for _, page := range []struct {
-		protocol string
-		stream   stream
-	}{{"hls", opus}, {"webrtc", aac}} {
-		soon := false
-		for viewer := 0; viewer < 3 && !soon; viewer++ {
-			eventually(t, "nothing is converted without viewers", func() bool { return c.children() == 0 })
-			var seen struct{ Picture, Sound float64 }
-			b.do(&seen, "first", page.protocol, page.stream.Play["page"]+"?protocol="+page.protocol)
-			t.Logf("%s: first picture after %.0f ms, first sound %.0f ms after it", page.protocol, seen.Picture, seen.Sound-seen.Picture)
-			soon = seen.Picture > 0 && seen.Sound > 0 && seen.Sound-seen.Picture < 500
-			b.do(nil, "close", page.protocol)
-		}
-		if !soon {
-			t.Errorf("%s: no viewer of three heard the sound within 500 ms of the first picture", page.protocol)
-		}
 	}
 }
 

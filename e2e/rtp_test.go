@@ -134,8 +134,9 @@ func peerConnection(t *testing.T) *webrtc.PeerConnection {
 	return pc
 }
 
-// offerTo posts the connection's offer, with all candidates, and takes the answer.
-func offerTo(t *testing.T, pc *webrtc.PeerConnection, url string) {
+// offerTo posts the connection's offer, with all candidates, and takes the answer;
+// it returns when it posted.
+func offerTo(t *testing.T, pc *webrtc.PeerConnection, url string) (posted time.Time) {
 	t.Helper()
 	offer, err := pc.CreateOffer(nil)
 	if err != nil {
@@ -146,6 +147,7 @@ func offerTo(t *testing.T, pc *webrtc.PeerConnection, url string) {
 		t.Fatal(err)
 	}
 	<-gathered
+	posted = time.Now()
 	res, err := http.Post(url, "application/sdp", bytes.NewReader([]byte(pc.LocalDescription().SDP)))
 	if err != nil {
 		t.Fatal(err)
@@ -158,4 +160,5 @@ func offerTo(t *testing.T, pc *webrtc.PeerConnection, url string) {
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
 		t.Fatal(err)
 	}
+	return posted
 }

@@ -5,15 +5,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"glimpse/internal/media/hub"
 )
 
 const (
 	// soundLag is how far the sound stays behind the pictures while it would have
 	// to be converted and nobody plays it: the first viewer finds so much of the
 	// past with sound.
-	soundLag = 3 * time.Second
+	soundLag = hub.SoundPast
 	// catchUp is how long that viewer waits for it before silence stands there.
-	catchUp = 600 * time.Millisecond
+	catchUp = 1500 * time.Millisecond
 	// caughtUp is how far converted sound may be behind the pictures.
 	caughtUp = 250 * time.Millisecond
 	// unwatched is after how long without a request nobody plays a store.
@@ -33,13 +35,16 @@ type audience struct {
 	caught  chan struct{} // closed when the sound has caught up for it
 }
 
-// Watch says that somebody is about to read the store. While the sound of a
-// stream has to be converted, the first viewer is held until it is there, at most
-// 600 ms or until ctx or the run ends.
-func (s *Store) Watch(ctx context.Context) {
+// Expect says that somebody is about to read the store, which has its sound
+// converted from now on if it must be. It does not wait for that: see Watch.
+func (s *Store) Expect() { s.expect() }
+
+// expect returns what is closed when the sound has caught up for the first
+// viewer; nil when it need not.
+func (s *Store) expect() (caught <-chan struct{}) {
 	a := &s.audience
 	if a.need == nil {
-		return
+		return nil
 	}
 	now := time.Now()
 	a.asked.Store(now.UnixNano())
@@ -47,9 +52,20 @@ func (s *Store) Watch(ctx context.Context) {
 	if a.release == nil {
 		a.release, a.since, a.caught = a.need(), now, make(chan struct{})
 	}
-	caught := a.caught
+	caught = a.caught
 	a.mu.Unlock()
 	if !a.latent.Load() {
+		return nil
+	}
+	return caught
+}
+
+// Watch is Expect for who reads the sound, or a list of all: while the sound of a
+// stream has to be converted, the first viewer is held until it is there, at most
+// 1.5 s or until ctx or the run ends.
+func (s *Store) Watch(ctx context.Context) {
+	caught := s.expect()
+	if caught == nil {
 		return
 	}
 	select {

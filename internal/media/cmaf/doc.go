@@ -19,7 +19,7 @@
 //   - Sound that is missing is filled with silence: players read the tracks once
 //     and stall where one of them ends.
 //   - Sound that has to be converted is, only while somebody plays the store
-//     (Store.Watch). Until then silence stays 3 s behind the pictures, so that
+//     (Store.Watch). Until then silence stays 8 s behind the pictures, so that
 //     the first viewer finds sound at the live edge at once.
 //
 // Media time: the first key frame is shown at 10 s. Pictures are stamped with

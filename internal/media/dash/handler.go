@@ -45,7 +45,8 @@ func Handles(rest string) bool { return strings.HasSuffix(rest, ".mpd") }
 // ServeHTTP answers a request below a stream's playback path: rest is what follows
 // /live/<playback id>/. 404 without a stream (nil), 503 while nothing can be
 // played. With ?time it answers with the server's time (ISO 8601), for players'
-// clocks.
+// clocks; with ?compat, and to GStreamer, with a description of whole segments for
+// players that stumble over low latency.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.Stream, rest string) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
@@ -68,15 +69,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		return
 	}
 	h.viewers.See(stream, session)
-	body := h.body(r.Context(), stream)
+	redirect := session == "" && name == Name
+	// Only what no cache keeps depends on who asks.
+	f := form{compatible: r.URL.RawQuery == query || redirect && strings.HasPrefix(r.UserAgent(), "GStreamer ")}
+	body := h.body(r.Context(), stream, f, !redirect)
 	switch {
 	case body == nil:
 		header.Set("Retry-After", "1")
 		http.Error(w, "The stream is not live now.", http.StatusServiceUnavailable)
 		return
-	case session == "" && name == Name:
-		header.Set("Location", "~"+viewers.Name(viewers.DASH)+"/"+Name) // relative: whatever stands before
-		w.WriteHeader(http.StatusTemporaryRedirect)
+	case redirect:
+		header.Set("Location", "~"+viewers.Name(viewers.DASH)+"/"+Name+f.query()) // relative: whatever stands before
+		status := http.StatusTemporaryRedirect
+		if f.compatible {
+			status = http.StatusMovedPermanently // for this viewer: GStreamer asks here again and again after any other
+		}
+		w.WriteHeader(status)
 		return
 	}
 	header.Set("Content-Type", "application/dash+xml")
@@ -88,14 +96,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 }
 
 // body is the MPD of a stream's run, made once per change of its sound, which
-// is cut last.
-func (h *Handler) body(ctx context.Context, stream *hub.Stream) []byte {
+// is cut last. patient waits for sound that has to be
+// converted first, also when there is none that would do.
+func (h *Handler) body(ctx context.Context, stream *hub.Stream, f form, patient bool) []byte {
 	store := h.stores.Store(stream.Run())
 	if store == nil {
 		return nil
 	}
+	made := func() []byte {
+		made := store.Audio().Snapshot().Derive(f, func(*cmaf.Snapshot) any { return mpd(store, f, time.Now()) })
+		body, _ := made.([]byte)
+		return body
+	}
+	if store.Expect(); !patient {
+		if body := made(); body != nil {
+			return body
+		}
+	}
 	store.Watch(ctx)
-	made := store.Audio().Snapshot().Derive(Name, func(*cmaf.Snapshot) any { return mpd(store, time.Now()) })
-	body, _ := made.([]byte)
-	return body
+	return made()
 }

@@ -100,7 +100,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		fail(w, http.StatusServiceUnavailable, "The stream is not live now.")
 		return
 	}
-	store.Watch(r.Context())
+	// Pictures do not wait for sound: players prepare themselves meanwhile.
+	if name == audioName {
+		store.Watch(r.Context())
+	} else {
+		store.Expect()
+	}
 	v := viewer{h: h, stream: stream, session: session, store: store}
 	rendition, isMedia := v.media(name)
 	switch {

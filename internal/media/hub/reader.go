@@ -52,11 +52,11 @@ type Reader struct {
 	quiet bool          // no sound waits for a picture
 	since time.Duration // DTS of the first that does
 
-	next    uint64        // index of the next frame
-	waitKey bool          // skip to a key frame
-	begun   bool          // something was handed out: what is skipped from now on is lost
-	heard   time.Duration // PTS of the newest sound handed out, with Sound
-	alone   *frame.Frame  // a key frame that has left the ring, to begin with
+	next    uint64         // index of the next frame
+	waitKey bool           // skip to a key frame
+	begun   bool           // something was handed out: what is skipped from now on is lost
+	heard   time.Duration  // PTS of the newest sound handed out, with Sound
+	early   []*frame.Frame // what has left the ring, to begin with: a key frame or sound
 	filler  filler
 }
 
@@ -73,13 +73,13 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 	defer r.mu.Unlock()
 	switch {
 	case o.SoundOnly:
-		rd.next = r.back(o.Back)
+		rd.next, rd.early = r.back(o.Back)
 	case r.hasKey && !o.Live:
 		rd.next = r.key
 	default:
 		rd.next, rd.waitKey = r.base+uint64(len(r.frames)), true
-		if !o.Live {
-			rd.alone = r.newest // its group outgrew the ring: better than nothing
+		if !o.Live && r.newest != nil {
+			rd.early = []*frame.Frame{r.newest} // its group outgrew the ring: better than nothing
 		}
 	}
 	r.readers = append(r.readers, rd)
@@ -87,13 +87,25 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 	return rd
 }
 
-// back is the index of the first frame of the last d.
-func (r *Run) back(d time.Duration) uint64 {
+// back is the index of the first frame of the last d, and the sound of that time
+// that has left the ring.
+func (r *Run) back(d time.Duration) (first uint64, early []*frame.Frame) {
 	n := len(r.frames)
-	for newest := n - 1; n > 0 && r.frames[newest].DTS-r.frames[n-1].DTS <= d; {
+	if n == 0 {
+		return r.base, nil
+	}
+	newest := r.frames[n-1].DTS
+	for n > 0 && newest-r.frames[n-1].DTS <= d {
 		n--
 	}
-	return r.base + uint64(n)
+	if n == 0 {
+		i := len(r.past)
+		for i > 0 && newest-r.past[i-1].DTS <= d {
+			i--
+		}
+		early = slices.Clone(r.past[i:])
+	}
+	return r.base + uint64(n), early
 }
 
 // Tracks returns the tracks in force for this reader: video first, then the
@@ -190,9 +202,7 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 	r := rd.run
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if rd.alone != nil {
-		buf, rd.alone = append(buf, rd.alone), nil
-	}
+	buf, rd.early = append(buf, rd.early...), nil
 	end := r.base + uint64(len(r.frames))
 	rd.skip(end)
 	for rd.next < end && len(buf) < maxBatch {

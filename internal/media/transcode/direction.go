@@ -69,7 +69,7 @@ func outputs() map[hub.Sound]output {
 			},
 		},
 		hub.SoundStandard: {
-			form: hub.SoundStandard, backlog: 3 * time.Second, samples: codec.AACFrameSamples,
+			form: hub.SoundStandard, backlog: hub.SoundPast, samples: codec.AACFrameSamples,
 			maxBytes: 2 * 6144 / 8, // ISO/IEC 14496-3 §4.5.3.2, two channels
 			encoder: func(int) []string {
 				return []string{
