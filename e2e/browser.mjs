@@ -1,6 +1,7 @@
 // Chromium under remote control: commands as JSON lines on stdin, results on
 // stdout. It knows nothing of our pages beyond what a viewer sees, and measures
 // pictures and sound where they come out.
+import { readFile } from 'node:fs/promises';
 import readline from 'node:readline';
 import { chromium } from 'playwright-core';
 
@@ -66,6 +67,12 @@ const commands = {
   press: (name, key) => pages.get(name).keyboard.press(key),
   fill: (name, selector, text) => pages.get(name).fill(selector, text, { timeout: 10000 }),
   text: (name, selector) => pages.get(name).innerText(selector ?? 'body', { timeout: 10000 }),
+  // download presses a key and returns the file that the page makes of it, in base64.
+  async download(name, key) {
+    const page = pages.get(name);
+    const [file] = await Promise.all([page.waitForEvent('download', { timeout: 10000 }), page.keyboard.press(key)]);
+    return { name: file.suggestedFilename(), data: (await readFile(await file.path())).toString('base64') };
+  },
   screenshot: (name, path) => pages.get(name).screenshot({ path }),
   faults: (name) => faults.get(name),
   url: (name) => pages.get(name).url(),
@@ -129,6 +136,36 @@ const commands = {
       received: d('framesReceived'), decoded: d('framesDecoded'), dropped: d('framesDropped'), packets: d('packetsReceived'), lost: d('packetsLost'),
       again: d('retransmittedPacketsReceived'), nacks: d('nackCount'), plis: d('pliCount'), longest, protocol, width: r.frameWidth ?? 0, bytes: d('bytesReceived'),
     };
+  }, seconds),
+
+  // boxes looks at the canvas of the page with detections for some seconds: which
+  // picture of the clip is painted there, by its bar code, and whose result is
+  // drawn on it. own says whether that picture has a result of its own.
+  boxes: (name, seconds) => pages.get(name).evaluate(async (seconds) => {
+    const v = document.querySelector('video'), canvas = document.querySelector('canvas'), c = canvas.getContext('2d');
+    const number = () => {
+      const d = c.getImageData(0, canvas.height - 32, 384, 32).data;
+      const bit = (i) => { // most of five points, since a label may lie on one
+        const at = [[16, 16], [8, 8], [24, 24], [8, 24], [24, 8]];
+        return at.filter(([x, y]) => d[4 * (y * 384 + i * 32 + x) + 1] > 128).length >= 3;
+      };
+      return [...Array(10).keys()].reduce((n, i) => 2 * n + bit(2 + i), 0);
+    };
+    const shown = [];
+    let running = true;
+    const look = () => { // the page's own callback came before this one
+      if (!running) return;
+      v.requestVideoFrameCallback(look);
+      const d = window.glimpse.drawn;
+      shown.push({ number: number(), rtp: window.glimpse.rtp, result: d ? d.result.pts_ms : null, exact: Boolean(d?.exact), age: d?.age ?? 0 });
+    };
+    v.requestVideoFrameCallback(look);
+    await new Promise((done) => setTimeout(done, seconds * 1000));
+    running = false;
+    await new Promise((done) => setTimeout(done, 1000)); // for the last results
+    const results = window.glimpse.results, own = new Set(results.map((r) => r.rtp_ts)), one = results.at(-1);
+    const base = one.rtp_ts - Math.round(one.pts_ms * 90);
+    return shown.map((s) => ({ ...s, own: own.has(s.rtp), pts: ((s.rtp - base) | 0) / 90 }));
   }, seconds),
 
   // play measures a video element for some seconds: pictures decoded, whether

@@ -2,7 +2,7 @@
 import { el, setText, show } from './dom.js';
 import { Player } from './player.js';
 
-const words = {
+export const words = {
   connecting: ['Connecting…', ''],
   waiting: ['Waiting for the stream', 'The picture appears here by itself when it begins.'],
   live: ['Live', ''],
@@ -10,7 +10,7 @@ const words = {
   ended: ['The stream has ended', ''],
   missing: ['There is no such stream', 'The address may be wrong, or the stream is long over.'],
 };
-const unreachable = 'The server does not answer. Trying again…';
+export const unreachable = 'The server does not answer. Trying again…';
 const protocols = { webrtc: 'WebRTC', hls: 'LL-HLS' };
 
 // mountPlayer puts a player for the stream at base into root. It returns the
@@ -94,7 +94,7 @@ function duration(ms) {
   return ms < 995 ? `${Math.round(ms / 10) * 10 || 10} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-function fact(name, value, title = '') {
+export function fact(name, value, title = '') {
   return el('div', { title }, el('dt', { textContent: name }), value);
 }
 
@@ -118,7 +118,7 @@ function toggleSound(video, draw) {
   }).finally(draw);
 }
 
-function toggleFull(stage, video) {
+export function toggleFull(stage, video) {
   if (document.fullscreenElement) document.exitFullscreen();
   else if (stage.requestFullscreen) stage.requestFullscreen().catch(() => {});
   else video.webkitEnterFullscreen?.(); // iPhone

@@ -16,13 +16,14 @@ export class StreamRow {
     this.noImage = el('span', { textContent: 'No picture' });
     this.watch = el('button', { type: 'button', textContent: 'Watch', onclick: () => onwatch(this.stream) });
     this.page = el('a', { className: 'button', target: '_blank', rel: 'noopener', textContent: 'Open page' });
+    this.detect = el('a', { className: 'button', target: '_blank', rel: 'noopener', textContent: 'Detections', title: 'The page with what detectors find in it' });
     this.end = el('button', { type: 'button', className: 'danger', onclick: () => ondelete(this.stream) });
     this.urls = el('div', { className: 'urls' });
     this.details = el('details', {}, el('summary', { textContent: 'Addresses' }), this.urls);
     this.element = el('li', { className: 'card stream' },
       el('div', { className: 'thumb' }, this.image, this.noImage),
       el('div', {}, this.title, el('p', { className: 'meta' }, this.state, this.viewers, this.figures, this.id)),
-      el('div', { className: 'actions' }, this.watch, this.page, this.end),
+      el('div', { className: 'actions' }, this.watch, this.page, this.detect, this.end),
       this.details);
   }
 
@@ -39,6 +40,7 @@ export class StreamRow {
     setText(this.end, s.kind === 'standing' ? 'Delete' : 'End');
     show(this.end, !s.read_only);
     this.page.href = new URL(s.playback.page).pathname;
+    this.detect.href = this.page.pathname + '/detect';
     this.refreshPicture(s);
     const urls = JSON.stringify([s.ingest, s.playback]);
     if (urls !== this.shown) {

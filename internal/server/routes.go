@@ -108,6 +108,8 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case rest == "":
 		s.media.web.ServePlayer(w, r)
+	case rest == "detect":
+		s.media.web.ServeDetect(w, r)
 	case rest == "status.json":
 		s.media.web.ServeStatus(w, r)
 	case rest == "thumbnail.jpg":

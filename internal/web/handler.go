@@ -128,12 +128,22 @@ func (h *Handler) dashboard(w http.ResponseWriter, r *http.Request) {
 // /live/{playback}/, with status 404 when the id is unknown: the page then says
 // so. Any site may embed it.
 func (h *Handler) ServePlayer(w http.ResponseWriter, r *http.Request) {
+	h.streamPage(w, r, "player.html")
+}
+
+// ServeDetect sends the page of a stream with what detectors find in it, for GET
+// /live/{playback}/detect, as ServePlayer does.
+func (h *Handler) ServeDetect(w http.ResponseWriter, r *http.Request) {
+	h.streamPage(w, r, "detect.html")
+}
+
+func (h *Handler) streamPage(w http.ResponseWriter, r *http.Request, name string) {
 	status := http.StatusOK
 	if _, ok := h.status(r.PathValue("playback")); !ok {
 		status = http.StatusNotFound
 	}
 	w.Header().Set("Content-Security-Policy", policy+"*")
-	h.page(w, r, "player.html", status)
+	h.page(w, r, name, status)
 }
 
 func (h *Handler) page(w http.ResponseWriter, r *http.Request, name string, status int) {

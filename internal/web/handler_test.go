@@ -28,6 +28,7 @@ func handler(t *testing.T) (*Handler, http.Handler) {
 	mux.HandleFunc("GET /live/{playback}", h.ServePlayer)
 	mux.HandleFunc("GET /live/{playback}/{$}", h.ServePlayer)
 	mux.HandleFunc("GET /live/{playback}/status.json", h.ServeStatus)
+	mux.HandleFunc("GET /live/{playback}/detect", h.ServeDetect)
 	mux.Handle("/", h)
 	return h, mux
 }
@@ -57,6 +58,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/live/known", 200, "text/html", "no-cache"},
 		{"GET", "/live/known/", 200, "text/html", "no-cache"},
 		{"GET", "/live/unknown", 404, "text/html", "no-store"},
+		{"GET", "/live/known/detect", 200, "text/html", "no-cache"},
+		{"GET", "/live/unknown/detect", 404, "text/html", "no-store"},
 		{"GET", "/live/kn%2fown", 404, "text/html", "no-store"},
 		{"GET", "/live/" + strings.Repeat("a", 129), 404, "text/html", "no-store"},
 		{"GET", "/live/known/status.json", 200, "application/json", "no-store"},
@@ -95,7 +98,7 @@ func TestRoutes(t *testing.T) {
 // B22
 func TestPolicy(t *testing.T) {
 	_, mux := handler(t)
-	for url, ancestors := range map[string]string{"/": "'none'", "/live/known": "*", "/live/unknown": "*"} {
+	for url, ancestors := range map[string]string{"/": "'none'", "/live/known": "*", "/live/unknown": "*", "/live/known/detect": "*"} {
 		r, body := do(mux, "GET", url)
 		csp := r.Header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(csp, "default-src 'self'; ") || strings.Contains(csp, "unsafe") || !strings.HasSuffix(csp, "frame-ancestors "+ancestors) {

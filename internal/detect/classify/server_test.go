@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 // A client that sends faster than pictures are looked at gets one answer for
 // each, by id; the oldest that wait are given up.
 //
-// E20
+// E19 E20
 func TestLateAnswers(t *testing.T) {
 	f := finder{began: make(chan int, 100), hold: make(chan struct{})}
 	ws := serve(t, Config{Finder: f})

@@ -52,7 +52,7 @@ type worker struct {
 }
 
 // Open loads the library and the model. Without a library the error is an
-// ort.ErrMissing, of a model that cannot be used a yolo.ErrModel.
+// *ort.MissingError, of a model that cannot be used a yolo.ErrModel.
 func Open(cfg Config) (_ *Engine, err error) {
 	file, name, err := read(cfg.Model)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,7 +155,8 @@ func TestClip(t *testing.T) {
 
 func TestMissingLibrary(t *testing.T) {
 	_, err := Open(Config{Runtime: filepath.Join(t.TempDir(), "none.so")})
-	if !errors.Is(err, ort.ErrMissing) {
+	var missing *ort.MissingError
+	if !errors.As(err, &missing) || !strings.Contains(missing.Advice, "scripts/onnxruntime.sh") || strings.Contains(missing.Advice, "none.so") || !strings.Contains(err.Error(), "none.so") {
 		t.Errorf("%v", err)
 	}
 }

@@ -29,7 +29,7 @@ func Open(path string) (*Runtime, error) {
 	}
 	onnx.SetSharedLibraryPath(path)
 	if err := onnx.InitializeEnvironment(onnx.WithLogLevelError()); err != nil {
-		return nil, fmt.Errorf("%w: %w; %s", ErrMissing, err, advice)
+		return nil, &MissingError{Cause: err, Advice: "ONNX Runtime is missing: run scripts/onnxruntime.sh in Glimpse's folder, which fetches it, or name the library (" + Version + " or newer) with --runtime."}
 	}
 	if err := onnx.DisableTelemetry(); err != nil {
 		return nil, errors.Join(err, onnx.DestroyEnvironment())

@@ -1,7 +1,7 @@
 package ort
 
 import (
-	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,11 +11,22 @@ import (
 // differently. Newer ones do as well, older ones are refused.
 const Version = "1.24"
 
-// ErrMissing is in the chain of Open's errors: there is no library to run models
-// with. The error's text says what to do.
-var ErrMissing = errors.New("ONNX Runtime is missing")
+// MissingError says that there is no library to run models with.
+type MissingError struct {
+	Advice string // what to do, for everybody
+	Cause  error  // for the operator; may be nil
+}
 
-const advice = "run scripts/onnxruntime.sh in Glimpse's folder, which fetches it, or name the library (" + Version + " or newer) with --runtime"
+// Error is both.
+func (e *MissingError) Error() string {
+	if e.Cause == nil {
+		return e.Advice
+	}
+	return fmt.Sprintf("%s (%v)", e.Advice, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *MissingError) Unwrap() error { return e.Cause }
 
 // name of the library on this system.
 func name() string {
