@@ -65,11 +65,10 @@ func (v verdict) good(exact bool, seconds int) bool {
 
 // The page shows 30 pictures a second with boxes on the right ones: the canvas
 // shows the picture that its time says, with that picture's own result in exact
-// mode, and with one that is at most two pictures older in live mode.
+// mode, and with one that is at most two pictures older in live mode. It runs
+// beside no other test: it judges each picture.
 //
-// # E2 E5 E15 E18 E22 E36 E37 E38 E39 E43 E50
-//
-// It runs beside no other test: it judges each picture.
+// E2 E5 E15 E18 E22 E36 E37 E38 E39 E43 E50
 func TestDetectionsPage(t *testing.T) {
 	c := startLooking(t, "")
 	det, _ := startDetector(t, "--watch", c.url+"/live/stream")
