@@ -20,10 +20,15 @@ const (
 	caughtUp = 250 * time.Millisecond
 	// unwatched is after how long without a request nobody plays a store.
 	unwatched = 15 * time.Second
+	// patience is how many frames, by their time, are packaged together while
+	// nobody plays the store.
+	patience = 500 * time.Millisecond
+	// freshTime is how long the first viewer waits at most until they are.
+	freshTime = 100 * time.Millisecond
 )
 
 // audience is who plays a store, for the sake of sound that is converted only
-// while somebody listens.
+// while somebody listens, and of parts that need not be closed at once otherwise.
 type audience struct {
 	need   func() (release func()) // has the sound converted; nil: it never is
 	latent atomic.Bool             // the source's sound has to be converted, and can be
@@ -33,15 +38,43 @@ type audience struct {
 	release func()        // nil while nobody plays
 	since   time.Time     // the first viewer's request
 	caught  chan struct{} // closed when the sound has caught up for it
+	reader  *hub.Reader   // of the run; patient while nobody plays
+	fresh   chan struct{} // closed when what waited is packaged; nil when nothing did
+}
+
+// follow says where the store's frames come from; nil: from nowhere any more.
+func (a *audience) follow(rd *hub.Reader) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reader = rd
+	if a.release == nil && a.need != nil {
+		a.wait(patience)
+	}
+}
+
+// wait is how long the reader may. It reports whether frames wait. mu is held.
+func (a *audience) wait(d time.Duration) bool {
+	return a.reader != nil && a.reader.SetPatience(d)
+}
+
+// packaged says that what the reader gave is in the store.
+func (a *audience) packaged() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fresh != nil {
+		close(a.fresh)
+		a.fresh = nil
+	}
 }
 
 // Expect says that somebody is about to read the store, which has its sound
-// converted from now on if it must be. It does not wait for that: see Watch.
+// converted from now on if it must be. It does not wait for that (see Watch), but at
+// most 100 ms for what came while nobody played it.
 func (s *Store) Expect() { s.expect() }
 
 // expect returns what is closed when the sound has caught up for the first
 // viewer; nil when it need not.
-func (s *Store) expect() (caught <-chan struct{}) {
+func (s *Store) expect() <-chan struct{} {
 	a := &s.audience
 	if a.need == nil {
 		return nil
@@ -51,9 +84,21 @@ func (s *Store) expect() (caught <-chan struct{}) {
 	a.mu.Lock()
 	if a.release == nil {
 		a.release, a.since, a.caught = a.need(), now, make(chan struct{})
+		if a.wait(0) {
+			a.fresh = make(chan struct{})
+		}
 	}
-	caught = a.caught
+	caught, fresh := a.caught, a.fresh
 	a.mu.Unlock()
+	if fresh != nil {
+		late := time.NewTimer(freshTime)
+		defer late.Stop()
+		select {
+		case <-fresh:
+		case <-late.C:
+		case <-s.done:
+		}
+	}
 	if !a.latent.Load() {
 		return nil
 	}
@@ -109,5 +154,6 @@ func (a *audience) rest(now time.Time) {
 	if a.release != nil {
 		a.release()
 		a.release = nil
+		a.wait(patience)
 	}
 }

@@ -142,6 +142,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 	}()
 	rd := run.Subscribe(hub.ReaderOptions{Sound: m.store.form, Passive: true})
 	defer rd.Close()
+	defer m.store.audience.follow(nil)
 	var buf []*frame.Frame
 	dropped := uint64(0)
 	ready := m.store.ready
@@ -172,8 +173,10 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 		if ready != nil && m.started {
 			close(ready)
 			ready = nil
+			m.store.audience.follow(rd)
 		}
 		clear(buf)
+		m.store.audience.packaged()
 		m.store.audience.rest(time.Now())
 	}
 }

@@ -66,14 +66,20 @@ func FourCCName(code string) string {
 // FLVName names the codecs of FLV by their number in a tag's first byte (Annex
 // E.4.2.1, E.4.3.1).
 func FLVName(kind frame.Kind, id byte) string {
+	switch { // of each tag, unlike the rest
+	case kind == frame.Video && id == 7:
+		return nameH264
+	case kind == frame.Audio && id == 10:
+		return nameAAC
+	}
 	names := map[byte]string{
-		2: "Sorenson H.263", 3: "Screen video", 4: "VP6", 5: "VP6", 6: "Screen video", 7: nameH264,
+		2: "Sorenson H.263", 3: "Screen video", 4: "VP6", 5: "VP6", 6: "Screen video",
 		8: "H.263", 9: "MPEG-4 Part 2", 12: "H.265 by a number of its own (enhanced RTMP is taken)",
 	}
 	if kind == frame.Audio {
 		names = map[byte]string{
 			0: "PCM", 1: "ADPCM", 2: "MP3", 3: "PCM", 4: "Nellymoser", 5: "Nellymoser", 6: "Nellymoser",
-			7: "G.711 A-law", 8: "G.711 mu-law", 10: nameAAC, 11: "Speex", 13: "Opus by a number of its own (enhanced RTMP is taken)", 14: "MP3",
+			7: "G.711 A-law", 8: "G.711 mu-law", 11: "Speex", 13: "Opus by a number of its own (enhanced RTMP is taken)", 14: "MP3",
 		}
 	}
 	if name, ok := names[id]; ok {

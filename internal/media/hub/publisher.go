@@ -36,6 +36,7 @@ type Publisher struct {
 	heldBytes    int
 	heardAt      time.Time // arrival of the first sound
 	black        *black    // shown while there is sound alone
+	rest         *time.Timer
 }
 
 // unit is a frame on the source's clock.

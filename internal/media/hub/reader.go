@@ -49,8 +49,10 @@ type Reader struct {
 	release func() // ends the need for converted sound
 
 	// guarded by Run.mu
-	quiet bool          // no sound waits for a picture
-	since time.Duration // DTS of the first that does
+	quiet    bool          // nothing waits in the ring for more
+	since    time.Duration // DTS of the first that does
+	patience time.Duration // see SetPatience
+	excused  uint64        // what came before was left to wait: that is no lag
 
 	next    uint64         // index of the next frame
 	waitKey bool           // skip to a key frame
@@ -83,6 +85,7 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 		}
 	}
 	r.readers = append(r.readers, rd)
+	r.listen(1)
 	rd.signal()
 	return rd
 }
@@ -153,14 +156,18 @@ func (rd *Reader) takes(f *frame.Frame) bool {
 
 // wakes reports whether a frame that was just added must wake Next. Run.mu is held.
 func (rd *Reader) wakes(f *frame.Frame) bool {
+	wait := rd.patience
+	if wait == 0 && rd.options.PictureWake && !f.IsVideo() {
+		wait = maxSoundWait
+	}
 	switch {
 	case !rd.takes(f):
 		return false
-	case !rd.options.PictureWake || f.IsVideo():
+	case wait == 0:
 	case rd.quiet:
 		rd.quiet, rd.since = false, f.DTS
 		return false
-	case f.DTS-rd.since <= maxSoundWait:
+	case f.DTS-rd.since <= wait:
 		return false
 	}
 	rd.quiet = true
@@ -241,7 +248,7 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 func (rd *Reader) skip(end uint64) {
 	r := rd.run
 	lost := rd.next < r.base
-	if !lost && r.hasKey && rd.next < r.key {
+	if !lost && r.hasKey && rd.next < r.key && rd.patience == 0 && rd.next >= rd.excused {
 		last, at := r.frames[len(r.frames)-1], r.frames[rd.next-r.base]
 		lost = last.at-at.at > r.stream.hub.cfg.MaxLag
 	}
@@ -273,6 +280,9 @@ func (rd *Reader) Close() {
 	defer r.mu.Unlock()
 	if i := slices.Index(r.readers, rd); i >= 0 {
 		r.readers = slices.Delete(r.readers, i, i+1)
+		if rd.patience == 0 {
+			r.listen(-1)
+		}
 		r.stream.lost.Add(rd.Dropped())
 	}
 }

@@ -31,6 +31,7 @@ type Run struct {
 	video   *frame.Track
 	audio   *frame.Track
 	readers []*Reader
+	ears
 
 	conversions map[Sound]*conversion // of the sound, made by Need
 	straight    *conversion           // of the pictures, made by Straight
@@ -60,7 +61,7 @@ const maxPast = 800
 const maxSoundWait = 40 * time.Millisecond
 
 func newRun(s *Stream, start time.Time) *Run {
-	return &Run{stream: s, start: start, rtp: rand.Uint32(), done: make(chan struct{})}
+	return &Run{stream: s, start: start, rtp: rand.Uint32(), done: make(chan struct{}), ears: ears{stir: make(chan struct{}, 1)}}
 }
 
 // Stream that this is a run of.
@@ -172,8 +173,15 @@ func (r *Run) trim() {
 	cfg := &r.stream.hub.cfg
 	back := r.frames[len(r.frames)-1].at - cfg.MaxLag
 	n := 0
+	keep, kept := uint64(0), false
 	for n < len(r.frames)-1 {
 		spare := r.hasKey && r.base+uint64(n) < r.prevKey && r.frames[n].at < back
+		if spare {
+			if !kept {
+				keep, kept = r.left(), true
+			}
+			spare = r.base+uint64(n) < keep
+		}
 		if !spare && r.bytes <= cfg.RingBytes {
 			break
 		}

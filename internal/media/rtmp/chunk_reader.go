@@ -44,6 +44,7 @@ const (
 	defaultChunkSize = 128      // until the peer sets another (§5.4.1)
 	extended         = 0xffffff // says that the timestamp stands in a field of its own
 	readBuffer       = 8 << 10
+	publisherBuffer  = 64 << 10
 )
 
 // message is one RTMP message. The body belongs to the receiver.
@@ -71,6 +72,7 @@ type chunkStream struct {
 // chunkReader takes messages off a connection (RTMP 1.0 §5.3). Memory grows
 // with what arrives, never with what is announced. It is for one goroutine.
 type chunkReader struct {
+	src     *source
 	br      *bufio.Reader
 	size    int // the peer's chunk size
 	limits  limits
@@ -82,8 +84,9 @@ type chunkReader struct {
 }
 
 func newChunkReader(r io.Reader, l limits) *chunkReader {
+	src := newSource(r)
 	return &chunkReader{
-		br: bufio.NewReaderSize(r, readBuffer), size: defaultChunkSize, limits: l,
+		src: src, br: bufio.NewReaderSize(src, readBuffer), size: defaultChunkSize, limits: l,
 		streams: map[uint32]*chunkStream{}, window: defaultWindow,
 	}
 }
@@ -112,8 +115,16 @@ type protocolError string
 
 func (e protocolError) Error() string { return "rtmp: " + string(e) }
 
-// grant raises the limits: the peer has shown a key.
-func (r *chunkReader) grant() { r.limits = publisherLimits() }
+// grant raises the limits: the peer has shown a key. It is read in larger pieces
+// from now on: a picture is one read.
+func (r *chunkReader) grant() {
+	r.limits = publisherLimits()
+	r.src.first, _ = r.br.Peek(r.br.Buffered())
+	r.br = bufio.NewReaderSize(r.src, publisherBuffer)
+}
+
+// dry reports whether a read would wait for the peer, as far as is known.
+func (r *chunkReader) dry() bool { return r.br.Buffered() == 0 && !r.src.full }
 
 // next returns the next message that is not about the chunk stream itself:
 // chunk sizes, aborts and acknowledgement windows are obeyed here.

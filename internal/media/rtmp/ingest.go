@@ -59,6 +59,10 @@ func (c *ingest) Ingest(pub *hub.Publisher) error {
 				return err
 			}
 		}
+		if c.chunks.dry() && pub.Calm() {
+			c.chunks.src.quiet.begin()
+			pub.Rest()
+		}
 		// After the deadline was set: Wake may have been called before.
 		if err := pub.Err(); err != nil {
 			return err

@@ -59,6 +59,9 @@ func (c *ingest) Ingest(pub *hub.Publisher) error {
 	defer cancel()
 	d := newDemuxer(serve.Intake{Out: pub, Log: c.log})
 	for {
+		if !c.live.Ready() {
+			pub.Rest()
+		}
 		b, err := c.live.Read()
 		switch {
 		case errors.Is(err, io.EOF):

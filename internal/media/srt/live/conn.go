@@ -156,6 +156,13 @@ func (c *Conn) Read() ([]byte, error) {
 	}
 }
 
+// Ready reports whether Read would return something at once.
+func (c *Conn) Ready() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil || c.over || c.in.ripe(c.since(time.Now()), c.timing.patience)
+}
+
 // Write sends a payload of at most PayloadSize bytes, which are copied. It never
 // waits: what the network loses for longer than the latency is dropped and
 // counted.

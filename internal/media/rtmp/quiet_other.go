@@ -1,0 +1,14 @@
+//go:build !linux
+
+package rtmp
+
+import "io"
+
+// quiet does nothing where there is no SO_RCVLOWAT of this kind.
+type quiet struct{}
+
+func newQuiet(io.Reader) quiet { return quiet{} }
+
+func (*quiet) begin() {}
+
+func (*quiet) read([]byte) (n int, err error, done bool) { return 0, nil, false }
