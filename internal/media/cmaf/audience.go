@@ -37,7 +37,8 @@ type audience struct {
 	mu      sync.Mutex
 	release func()        // nil while nobody plays
 	since   time.Time     // the first viewer's request
-	caught  chan struct{} // closed when the sound has caught up for it
+	caught  chan struct{} // closed when the sound has caught up for it, and is in the store
+	reached bool          // it has caught up
 	reader  *hub.Reader   // of the run; patient while nobody plays
 	fresh   chan struct{} // closed when what waited is packaged; nil when nothing did
 }
@@ -65,6 +66,13 @@ func (a *audience) packaged() {
 		close(a.fresh)
 		a.fresh = nil
 	}
+	if a.release != nil && a.reached {
+		select {
+		case <-a.caught:
+		default:
+			close(a.caught)
+		}
+	}
 }
 
 // Expect says that somebody is about to read the store, which has its sound
@@ -84,6 +92,7 @@ func (s *Store) expect() <-chan struct{} {
 	a.mu.Lock()
 	if a.release == nil {
 		a.release, a.since, a.caught = a.need(), now, make(chan struct{})
+		a.reached = false
 		if a.wait(0) {
 			a.fresh = make(chan struct{})
 		}
@@ -132,15 +141,10 @@ func (a *audience) lag(now time.Time, missing time.Duration) time.Duration {
 		}
 		return 0
 	}
-	select {
-	case <-a.caught:
-		return 0
-	default:
-	}
-	if latent && missing > caughtUp && now.Sub(a.since) < catchUp {
+	if !a.reached && latent && missing > caughtUp && now.Sub(a.since) < catchUp {
 		return soundLag
 	}
-	close(a.caught)
+	a.reached = true
 	return 0
 }
 
