@@ -2,9 +2,11 @@
 
 // HlsEngine plays one playlist into a video element and reloads it by itself.
 export class HlsEngine {
-  constructor(url, video) {
+  // back seconds before now it begins, and stays behind.
+  constructor(url, video, back = 0) {
     this.kind = 'hls';
-    this.url = url;
+    this.url = back ? `${url}?t=${-back}` : url;
+    this.back = back;
     this.video = video;
     this.incapable = false; // the browser cannot decode the pictures
     this.answered = 0; // when there was a playlist, performance.now()
@@ -17,9 +19,9 @@ export class HlsEngine {
     if (!Hls.isSupported()) return this.startNative();
     const hls = this.hls = new Hls({
       lowLatencyMode: true,
-      maxLiveSyncPlaybackRate: 1.1, // the default never catches up
+      maxLiveSyncPlaybackRate: this.back ? 1 : 1.1, // the default never catches up
       enableWorker: false, // parts need no remuxing, and our policy allows no blob: scripts
-      backBufferLength: 30,
+      backBufferLength: 60,
     });
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
       this.answered = performance.now();
@@ -40,6 +42,15 @@ export class HlsEngine {
     });
     hls.attachMedia(this.video);
     hls.loadSource(this.url);
+  }
+
+  // seek moves by seconds, as far as the server keeps the stream.
+  seek(by) {
+    const { seekable } = this.video;
+    if (!seekable.length) return;
+    if (this.hls) this.hls.config.maxLiveSyncPlaybackRate = 1; // who looks back is not hurried
+    const end = seekable.end(seekable.length - 1);
+    this.video.currentTime = Math.min(Math.max(this.video.currentTime + by, seekable.start(0) + 1), end - 1);
   }
 
   startNative() {

@@ -16,7 +16,7 @@ const protocols = { webrtc: 'WebRTC', hls: 'LL-HLS' };
 // mountPlayer puts a player for the stream at base into root. It returns the
 // Player, whose close also empties root, and offers window.glimpse for tests and
 // the curious.
-export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) {
+export function mountPlayer(root, base, { protocol, rewound, onstatus = () => {} } = {}) {
   const video = el('video', { muted: true, autoplay: true, playsInline: true, 'aria-label': 'Live video' });
   const badge = el('p', { className: 'badge', textContent: 'Live', 'aria-hidden': 'true' });
   const spoken = el('p', { className: 'spoken', role: 'status' });
@@ -25,16 +25,18 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
   const notice = el('div', { className: 'notice' }, el('div', { className: 'spinner' }), title, detail);
   const sound = el('button', { type: 'button', className: 'sound', onclick: soundClicked });
   const full = el('button', { type: 'button', className: 'quiet', textContent: 'Full screen', onclick: () => toggleFull(stage, video) });
+  const back = el('button', { type: 'button', className: 'quiet', textContent: '−10 s', title: 'Back 10 seconds (←)', onclick: () => player.rewind(step) });
+  const live = el('button', { type: 'button', className: 'quiet', textContent: 'Go live', title: 'To what happens now (L)', onclick: () => player.goLive() });
   const silent = el('span', { className: 'silent', hidden: true });
   const figures = { latency: el('dd'), viewers: el('dd'), protocol: el('dd'), picture: el('dd') };
   const facts = el('dl', { className: 'facts' },
     fact('Latency', figures.latency, 'From the picture’s arrival at the server to your screen'), fact('Viewers', figures.viewers),
     fact('Playing by', figures.protocol), fact('Picture', figures.picture));
   const stage = el('div', { className: 'stage' }, video, notice, badge);
-  const controls = el('div', { className: 'controls' }, sound, silent, full, facts);
+  const controls = el('div', { className: 'controls' }, sound, silent, back, live, full, facts);
   root.replaceChildren(spoken, stage, controls);
 
-  const player = new Player(video, base, { protocol, onchange: draw });
+  const player = new Player(video, base, { protocol, rewound, onchange: draw });
 
   function draw() {
     const { state, status } = player;
@@ -44,6 +46,9 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
     setText(title, player.incapable ? 'Cannot be played here' : word);
     setText(detail, player.incapable || (player.reachable ? more : unreachable));
     show(badge, state === 'live');
+    setText(badge, player.past ? behind(player.latency) : 'Live');
+    badge.classList.toggle('past', player.past);
+    show(live, player.past);
     show(notice, state !== 'live');
     const none = noSound(player);
     setText(sound, video.muted ? 'Sound on' : 'Sound off');
@@ -69,10 +74,21 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
   }
 
   const keys = (e) => {
-    if (e.target.closest?.('input, textarea, button, summary, a, dialog') || e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.target.closest?.('input, textarea, summary, dialog') || e.ctrlKey || e.metaKey || e.altKey) return;
     if (e.key === 'm') soundClicked();
     else if (e.key === 'f') toggleFull(stage, video);
+    else if (e.key === 'ArrowLeft') player.rewind(step);
+    else if (e.key === 'ArrowRight') player.rewind(-step);
+    else if (e.key === 'l') player.goLive();
   };
+  // On touch screens a double tap on the picture's left half goes back, on the right forward.
+  let tapped = 0;
+  stage.addEventListener('pointerup', (e) => {
+    if (e.pointerType !== 'touch') return;
+    const box = stage.getBoundingClientRect();
+    if (e.timeStamp - tapped < 350) player.rewind(e.clientX < box.left + box.width / 2 ? step : -step);
+    tapped = e.timeStamp;
+  });
   addEventListener('keydown', keys);
   video.addEventListener('volumechange', draw);
 
@@ -86,6 +102,13 @@ export function mountPlayer(root, base, { protocol, onstatus = () => {} } = {}) 
   draw();
   player.start();
   return player;
+}
+
+const step = 10; // seconds
+
+// behind says how long ago was what is shown.
+function behind(ms) {
+  return ms === null ? 'Earlier' : `${Math.round(ms / 1000)} s ago`;
 }
 
 // duration writes milliseconds for people.
@@ -133,6 +156,7 @@ function debugState(player, video) {
     get viewers() { return player.status?.viewers ?? null; },
     get framesDecoded() { return player.frames; },
     get muted() { return video.muted; },
+    get past() { return player.past; },
     get reason() { return player.incapable || player.reason; },
   };
 }

@@ -13,8 +13,10 @@ const longestPause = 8000;
 // video element. protocol is auto, webrtc or hls. onchange is called when
 // something to show changed.
 export class Player {
-  constructor(video, base, { protocol = 'auto', onchange = () => {} } = {}) {
-    Object.assign(this, { video, base, protocol, onchange });
+  // rewound is how many seconds before now it begins.
+  constructor(video, base, { protocol = 'auto', rewound = 0, onchange = () => {} } = {}) {
+    Object.assign(this, { video, base, protocol, rewound, onchange });
+    this.past = rewound > 0; // what is shown is not now
     this.state = 'connecting'; // connecting waiting live reconnecting ended missing
     this.status = null; // the server's answer, see status.json
     this.reachable = true; // did the server answer last time
@@ -54,6 +56,26 @@ export class Player {
   preferHLS(reason) {
     this.noWebRTC = this.wantsHLS = true;
     this.reason = reason;
+    this.drop();
+    this.connect();
+  }
+
+  // rewind goes back (or forward) by seconds; the past is played by LL-HLS.
+  rewind(seconds) {
+    const ahead = seconds < 0;
+    if (ahead && (!this.past || this.latency !== null && this.latency / 1000 < 4 - seconds)) return this.goLive();
+    this.past = true;
+    if (this.kind === 'hls' && this.shownAt) return this.engine.seek(-seconds);
+    this.rewound = Math.max(0, this.rewound + seconds);
+    this.drop();
+    this.connect();
+  }
+
+  // goLive shows what happens now again.
+  goLive() {
+    if (!this.past) return;
+    this.past = false;
+    this.rewound = 0;
     this.drop();
     this.connect();
   }
@@ -105,9 +127,10 @@ export class Player {
 
   connect() {
     let kind = this.protocol;
+    if (this.past) kind = 'hls';
     if (kind === 'auto') kind = this.noWebRTC || !window.RTCPeerConnection ? 'hls' : 'webrtc';
     const engine = this.engine = kind === 'hls'
-      ? new HlsEngine(this.base + 'index.m3u8', this.video)
+      ? new HlsEngine(this.base + 'index.m3u8', this.video, this.past ? this.rewound : 0)
       : new Whep(this.base + 'whep', this.video);
     this.begun = performance.now();
     this.shownAt = 0;

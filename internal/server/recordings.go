@@ -9,6 +9,7 @@ import (
 	"glimpse/internal/config"
 	"glimpse/internal/control/api"
 	"glimpse/internal/control/events"
+	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/record"
 )
@@ -29,10 +30,14 @@ func recordingConfig(cfg config.Config) record.Config {
 // recordings shows the recorder to the API.
 type recordings struct {
 	hub      *hub.Hub
+	packs    *cmaf.Packager
 	recorder *record.Recorder
 }
 
-var _ api.Recordings = recordings{}
+var (
+	_ api.Recordings = recordings{}
+	_ api.Clips      = recordings{}
+)
 
 // recordingErrors are the recorder's in the API's words.
 var recordingErrors = [...]struct{ from, to error }{
@@ -41,6 +46,10 @@ var recordingErrors = [...]struct{ from, to error }{
 	{record.ErrQuota, api.ErrRecordingQuota},
 	{record.ErrDiskFull, api.ErrRecordingDisk},
 	{record.ErrBusy, api.ErrRecordingOpen},
+	{record.ErrRange, api.ErrClipRange},
+	{record.ErrTooLong, api.ErrClipTooLong},
+	{record.ErrNotLive, api.ErrClipNotLive},
+	{record.ErrMany, api.ErrClipMany},
 }
 
 func recordingError(err error) error {
@@ -115,6 +124,21 @@ func (m recordings) Record(ctx context.Context, stream, by string, on bool) (*ap
 	}
 	rec := recording(info)
 	return &rec, nil
+}
+
+// Clip makes a clip.
+func (m recordings) Clip(ctx context.Context, of api.ClipSpec) (api.Recording, error) {
+	span := record.Span{Last: of.Last, From: of.From, To: of.To}
+	var info record.Info
+	var err error
+	if of.Recording != "" {
+		info, err = m.recorder.ClipRecording(ctx, of.Recording, span, of.By)
+	} else if s := m.hub.Stream(of.Stream); s != nil {
+		info, err = m.recorder.Clip(ctx, m.packs, s, span, of.By)
+	} else {
+		err = record.ErrNotLive
+	}
+	return recording(info), recordingError(err)
 }
 
 // Serve answers with a file.

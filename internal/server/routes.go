@@ -36,6 +36,7 @@ func (s *Server) buildHTTP(context.Context) error {
 		mux.HandleFunc("GET /ca.pem", s.tls.serveRoot)
 	}
 	mux.HandleFunc("/recordings/{key}/{rest...}", s.replay)
+	mux.HandleFunc("GET /recordings/{key}", s.replay)
 	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
@@ -128,6 +129,10 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 	info, ok := s.media.recorder.Library().ByKey(r.PathValue("key"))
 	if !ok {
 		http.Error(w, "There is no such recording.", http.StatusNotFound)
+		return
+	}
+	if r.PathValue("rest") == "" {
+		s.media.web.ServeRecording(w, r)
 		return
 	}
 	s.media.recorder.ServeHTTP(w, r, info, r.PathValue("rest"))

@@ -197,13 +197,14 @@ func (s *Server) buildControl(ctx context.Context) error {
 		return err
 	}
 	w := &wearers{c.sessions}
+	kept := recordings{s.media.hub, s.media.packs, s.media.recorder}
 	c.api, err = api.New(api.Deps{
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
 		Media:   &liveMedia{hub: s.media.hub, wearers: w, restreams: c.managed.restreams},
 		Outputs: &outputControl{standing: c.standing, sessions: c.sessions, hub: s.media.hub, restreams: c.managed.restreams},
 		Logins:  s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
-		Recordings: recordings{s.media.hub, s.media.recorder},
-		Storage:    stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
+		Recordings: kept, Clips: kept,
+		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
 	if err != nil {
 		return err

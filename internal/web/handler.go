@@ -146,6 +146,13 @@ func (h *Handler) streamPage(w http.ResponseWriter, r *http.Request, name string
 	h.page(w, r, name, status)
 }
 
+// ServeRecording sends the page of a recording or clip that exists. Any site may
+// embed it.
+func (h *Handler) ServeRecording(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Security-Policy", policy+"*")
+	h.page(w, r, "recording.html", http.StatusOK)
+}
+
 func (h *Handler) page(w http.ResponseWriter, r *http.Request, name string, status int) {
 	header := w.Header()
 	header.Set("Referrer-Policy", "no-referrer")

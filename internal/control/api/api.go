@@ -46,6 +46,7 @@ type Deps struct {
 	Taps       *tap.Bus
 	Events     *events.Log
 	Recordings Recordings
+	Clips      Clips
 }
 
 // Media is the media plane as the API sees it.
@@ -136,6 +137,7 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 	a.registerTap(h)
 	a.registerEvents(h)
 	a.registerRecordings(h)
+	a.registerClips(h)
 	describeProblem(h.OpenAPI())
 	spec, err := json.Marshal(h.OpenAPI())
 	if err != nil {

@@ -178,8 +178,8 @@ func newBench(t testing.TB, cfg Config) *bench {
 		t.Fatal(err)
 	}
 	b.deps = Deps{
-		Recordings: b.recordings,
-		Storage:    stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
+		Recordings: b.recordings, Clips: b.recordings,
+		Storage: stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
 		Apps: registry, Users: users, Standing: standing, Media: b.media, Outputs: &b.outputs, Wearers: b.wearers, Server: b.server,
 		Tokens: b.tokens, Taps: tap.New(), Events: events.New(8, time.Now), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),
 	}

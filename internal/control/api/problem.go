@@ -145,6 +145,10 @@ var refusals = []struct {
 	{ErrRecordingOff, http.StatusConflict, codeNeverRecorded},
 	{ErrRecordingQuota, http.StatusInsufficientStorage, codeQuota},
 	{ErrRecordingDisk, http.StatusInsufficientStorage, codeDiskFull},
+	{ErrClipRange, http.StatusUnprocessableEntity, codeClipRange},
+	{ErrClipTooLong, http.StatusUnprocessableEntity, codeInvalid},
+	{ErrClipNotLive, http.StatusConflict, codeNotLive},
+	{ErrClipMany, http.StatusTooManyRequests, codeTooMany},
 	{ErrRecordingOpen, http.StatusConflict, codeInProgress},
 	{storage.ErrInvalid, http.StatusBadRequest, codeInvalid},
 	{storage.ErrFull, http.StatusRequestEntityTooLarge, codeTooLarge}, // SDKs know the status

@@ -23,6 +23,8 @@ const (
 	codeQuota         protocol.Code = "QUOTA_REACHED"
 	codeDiskFull      protocol.Code = "DISK_FULL"
 	codeInProgress    protocol.Code = "IN_PROGRESS"
+	codeClipRange     protocol.Code = "NOTHING_OF_THAT_TIME"
+	codeNotLive       protocol.Code = "NOT_LIVE"
 )
 
 // The refusals of Recordings; test with errors.Is.
@@ -78,7 +80,7 @@ type Recording struct {
 // RecordingURLs are where a recording is watched, by whoever has them.
 type RecordingURLs struct {
 	Page string `json:"page,omitempty" doc:"Plays it, for humans. Whoever has the address may watch."`
-	HLS  string `json:"hls,omitempty" doc:"HLS, on demand."`
+	HLS  string `json:"hls,omitempty" doc:"HLS of a recording, also while it grows."`
 	File string `json:"file,omitempty" doc:"The MP4 file, with ranges."`
 }
 
@@ -259,6 +261,9 @@ func (e Endpoints) recording(rec Recording) Recording {
 		return rec
 	}
 	rec.Page = e.Base + "/recordings/" + url.PathEscape(rec.Key) + "/"
-	rec.HLS, rec.File = rec.Page+"index.m3u8", rec.Page+"video.mp4"
+	rec.File = rec.Page + "video.mp4"
+	if rec.Kind != "clip" {
+		rec.HLS = rec.Page + "index.m3u8"
+	}
 	return rec
 }

@@ -18,6 +18,7 @@ type fakeRecordings struct {
 	now   map[string]*Recording
 	err   error
 	calls []string
+	asked ClipSpec
 }
 
 func (f *fakeRecordings) List() []Recording {
@@ -52,6 +53,51 @@ func (f *fakeRecordings) Record(_ context.Context, stream, by string, on bool) (
 func (f *fakeRecordings) Serve(w http.ResponseWriter, r *http.Request, id string) {
 	w.Header().Set("Content-Type", "video/mp4")
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader("file of "+id))
+}
+
+func (f *fakeRecordings) Clip(_ context.Context, of ClipSpec) (Recording, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = of
+	return Recording{ID: "made", Kind: "clip", Stream: of.Stream, Status: "finished", Key: "k3"}, f.err
+}
+
+// Clips are made of the newest seconds, between two times, or of a recording.
+func TestClips(t *testing.T) {
+	b := newBench(t, Config{})
+	from := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	b.recordings.list = []Recording{{ID: "rec", Kind: "recording", Stream: "gone", Status: "finished", Started: &from}}
+	for _, c := range []struct {
+		path, body string
+		status     int
+		want       ClipSpec
+	}{
+		{"/streams/" + fixedStream, `{"last":30}`, 201, ClipSpec{Stream: fixedStream, Last: 30 * time.Second}},
+		{"/streams/" + fixedStream, `{"from":"2026-11-28T12:00:00Z","to":"2026-11-28T12:00:09.5Z"}`, 201, ClipSpec{Stream: fixedStream, From: from, To: from.Add(9500 * time.Millisecond)}},
+		{"/recordings/rec", `{"from":1.5,"to":3}`, 201, ClipSpec{Recording: "rec", From: from.Add(1500 * time.Millisecond), To: from.Add(3 * time.Second)}},
+		{"/streams/" + fixedStream, `{}`, 422, ClipSpec{}},
+		{"/streams/" + fixedStream, `{"last":30,"to":"2026-11-28T12:00:00Z"}`, 422, ClipSpec{}},
+		{"/streams/" + fixedStream, `{"last":601}`, 422, ClipSpec{}},
+		{"/streams/none", `{"last":30}`, 404, ClipSpec{}},
+		{"/recordings/none", `{"from":0,"to":3}`, 404, ClipSpec{}},
+	} {
+		b.recordings.asked = ClipSpec{}
+		made := b.expect(b.call("POST", "/api/v1"+c.path+"/clips", c.body), c.status, "")
+		if b.recordings.asked != c.want || c.status == 201 && made["page"] != "http://cloud.test:8002/recordings/k3/" {
+			t.Errorf("%s %s: asked for %+v, %v", c.path, c.body, b.recordings.asked, made)
+		}
+	}
+	for err, code := range map[error]string{ErrClipRange: "NOTHING_OF_THAT_TIME", ErrClipNotLive: "NOT_LIVE", ErrClipMany: "TOO_MANY_REQUESTS", ErrRecordingQuota: "QUOTA_REACHED"} {
+		b.recordings.err = err
+		if said := b.expect(b.call("POST", "/api/v1/streams/"+fixedStream+"/clips", `{"last":5}`), map[string]int{
+			"NOTHING_OF_THAT_TIME": 422, "NOT_LIVE": 409, "TOO_MANY_REQUESTS": 429, "QUOTA_REACHED": 507}[code], ""); said["code"] != code {
+			t.Errorf("%v: %v", err, said)
+		}
+	}
+	b.recordings.list = append(b.recordings.list, Recording{ID: "c", Kind: "clip", Stream: "gone"})
+	if list, _ := b.expect(b.call("GET", "/api/v1/streams/gone/clips", ""), 200, "")["recordings"].([]any); len(list) != 1 {
+		t.Errorf("%v", list)
+	}
 }
 
 // Recordings are listed with their links, played with ranges, deleted; streams

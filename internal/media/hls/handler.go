@@ -182,8 +182,13 @@ func (v *viewer) multivariant(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	back, err := rewind(r.URL.Query().Get("t"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, "Bad playlist request: "+err.Error()+".")
+		return
+	}
 	v.closed(r.Context())
-	body := multivariant(v.store, viewers.Name(viewers.HLS))
+	body := multivariant(v.store, viewers.Name(viewers.HLS), back)
 	w.Header().Set("Cache-Control", "no-store")
 	send(w, r, listType, body)
 }

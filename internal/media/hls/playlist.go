@@ -141,8 +141,9 @@ func appendSeconds(b []byte, d time.Duration) []byte {
 // variant is chosen whatever it says.
 const defaultBandwidth = 3_000_000
 
-// multivariant renders the multivariant playlist for one session.
-func multivariant(store *cmaf.Store, session string) []byte {
+// multivariant renders the multivariant playlist for one session, which begins
+// so long before the live edge; 0 is at it.
+func multivariant(store *cmaf.Store, session string, back time.Duration) []byte {
 	video, audio := store.Video().Snapshot(), store.Audio().Snapshot()
 	picture, ok := video.Segments[len(video.Segments)-1].Init.Codec.(codec.Video)
 	if !ok {
@@ -156,6 +157,11 @@ func multivariant(store *cmaf.Store, session string) []byte {
 	_, channels := sound.Layout()
 	var b bytes.Buffer
 	b.WriteString("#EXTM3U\n#EXT-X-VERSION:9\n")
+	if back > 0 { // a time before the window is its beginning (RFC 8216bis §4.4.2.2)
+		b.WriteString("#EXT-X-START:TIME-OFFSET=-")
+		b.Write(appendSeconds(nil, back))
+		b.WriteString(",PRECISE=YES\n")
+	}
 	b.WriteString("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"sound\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"")
 	b.WriteString(strconv.Itoa(channels))
 	b.WriteString("\",URI=\"~" + session + "/" + audioName + "\"\n#EXT-X-STREAM-INF:BANDWIDTH=")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // position is what a blocking reload asks for (RFC 8216bis §6.2.5.2).
@@ -52,4 +53,19 @@ func parseQuery(raw string) (position, error) {
 		p.part = int(n)
 	}
 	return p, nil
+}
+
+// maxRewind bounds what may be asked for; what is not kept begins with the oldest.
+const maxRewind = time.Hour
+
+// rewind reads t=-30: so many seconds before now. Empty is now.
+func rewind(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n <= 0 && n >= -maxRewind.Seconds()) {
+		return 0, errors.New("t must be seconds before now, like -30")
+	}
+	return time.Duration(-n * float64(time.Second)), nil
 }

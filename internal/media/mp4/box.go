@@ -104,3 +104,12 @@ func each(b []byte) func(yield func(string, []byte) bool) {
 		}
 	}
 }
+
+// AppendData appends the header of an mdat of that many bytes: 16 bytes.
+func AppendData(b []byte, size int64) []byte {
+	w := &boxes{b: b}
+	w.u32(1)
+	w.b = append(w.b, "mdat"...)
+	w.u64(uint64(size + 16))
+	return w.b
+}

@@ -142,3 +142,21 @@ func readBox(r io.ReaderAt, at, size int64) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// Part reads a part of CMAF: one moof of one track with its mdat. The run's At
+// counts from the first byte.
+func Part(b []byte) (Run, error) {
+	n, kind := int64(0), ""
+	if len(b) >= 8 {
+		n, kind = int64(be.Uint32(b)), string(b[4:8])
+	}
+	if kind != "moof" || n < 8 || n > int64(len(b)) {
+		return Run{}, errBox
+	}
+	traf := find(b[8:n], "traf")
+	r, err := parseTraf(traf, []Track{{ID: 1}})
+	if err == nil && r.At+r.size() > int64(len(b)) {
+		err = errBox
+	}
+	return r, err
+}

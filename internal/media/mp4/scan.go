@@ -211,3 +211,12 @@ func runsAt(moof []byte, tracks []Track, at Span) ([]Run, error) {
 	}
 	return runs, nil
 }
+
+// Tracks reads the parameters of an init again: one entry a track.
+func (f *File) Tracks(r io.ReaderAt, init int) ([]Track, error) {
+	b, err := readBox(r, f.Inits[init].At, f.Inits[init].Size)
+	if err != nil {
+		return nil, err
+	}
+	return parseInit(b)
+}

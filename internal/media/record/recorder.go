@@ -17,6 +17,8 @@ type Recorder struct {
 	disk disk
 	lib  *Library
 
+	scans    scans
+	clips    chan struct{} // one a clip that is being made
 	failures atomic.Uint64
 	low      atomic.Bool // there is too little room; looked at once a second
 	stop     context.CancelFunc
@@ -46,7 +48,7 @@ func New(cfg Config) (*Recorder, error) {
 		}
 		d = f
 	}
-	r := &Recorder{cfg: cfg, disk: d, lib: newLibrary(d, cfg.Log), desks: map[string]*desk{}}
+	r := &Recorder{cfg: cfg, disk: d, lib: newLibrary(d, cfg.Log), clips: make(chan struct{}, maxClips), desks: map[string]*desk{}}
 	if err := r.lib.load(); err != nil {
 		return nil, err
 	}
