@@ -79,7 +79,13 @@ function figures({ status, stats }) {
     stats.fps && `${Math.round(stats.fps)} fps`,
     stats.bitrate && `${(stats.bitrate / 1e6).toFixed(1)} Mbit/s`,
     stats.protocol && `from ${stats.protocol.toUpperCase()}`,
+    looking(stats.frame_subscribers),
   ].filter(Boolean).join(' · ');
+}
+
+// looking says which apps are given decoded pictures.
+function looking(subscribers = []) {
+  return subscribers.map(({ app, fps, state }) => `${app} looks at ${fps} fps${state === 'running' ? '' : ` (${state.replace('_', ' ')})`}`).join(' · ');
 }
 
 // addresses are a stream's URLs: for the source, each as that program wants it, and for viewers.

@@ -10,6 +10,7 @@ import (
 	"glimpse/internal/control/streams"
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/frames"
 	"glimpse/internal/media/hub"
 	"glimpse/internal/media/record"
 	"glimpse/internal/media/restream"
@@ -72,6 +73,7 @@ type liveMedia struct {
 	hub       *hub.Hub
 	wearers   *wearers
 	restreams *restreams
+	frames    *frames.Service
 }
 
 var _ api.Media = (*liveMedia)(nil)
@@ -125,6 +127,7 @@ func (m *liveMedia) describe(s *hub.Stream) api.Live {
 		since := st.Since.UTC().Truncate(time.Millisecond)
 		live.Stats.Since = &since
 	}
+	live.Stats.Looking = looking(m.frames.Subscribers(s))
 	live.Stats.Sound, live.Stats.SoundProblem = "none", soundProblem(s.Run(), hub.SoundOpus, hub.SoundStandard)
 	for _, t := range st.Tracks {
 		if t.Kind() == frame.Audio {

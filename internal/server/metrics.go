@@ -33,6 +33,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.streams(ch)
 	c.sockets(ch)
 	c.outputs(ch)
+	c.frames(ch)
 }
 
 func send(ch chan<- prometheus.Metric, kind prometheus.ValueType, name, help string, value float64, labels ...string) {
@@ -108,6 +109,20 @@ func (c *collector) sockets(ch chan<- prometheus.Metric) {
 		send(ch, counter, "srt_dropped_packets_total", "Packets that SRT readers did not get in time.", float64(links.Dropped))
 		send(ch, counter, "panics_total", "Connections ended by a fault of ours.", float64(st.Panics), "part", "srt")
 	}
+}
+
+func (c *collector) frames(ch chan<- prometheus.Metric) {
+	f := c.s.media.frames.Stats()
+	send(ch, gauge, "frame_subscribers", "Apps that are given decoded pictures.", float64(f.Subscribers))
+	send(ch, gauge, "frame_decoders", "Decoders, one per stream and size.", float64(f.Decoders))
+	send(ch, gauge, "frame_decoders_limited", "Decoders that decode key frames only.", float64(f.Limited))
+	send(ch, counter, "frame_pictures_total", "Pictures decoded.", float64(f.Pictures))
+	send(ch, counter, "frame_sent_total", "Pictures sent to apps.", float64(f.Sent))
+	send(ch, counter, "frame_dropped_total", "Pictures that slow apps lost.", float64(f.Dropped))
+	send(ch, counter, "frame_refused_total", "Requests for pictures and results that were refused.", float64(f.Refused))
+	send(ch, counter, "detections_total", "Results posted by apps.", float64(f.Results))
+	send(ch, gauge, "detection_readers", "Readers of results.", float64(f.Readers))
+	send(ch, counter, "detections_lost_total", "Results that slow readers lost.", float64(f.ResultsLost))
 }
 
 func (c *collector) outputs(ch chan<- prometheus.Metric) {

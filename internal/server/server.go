@@ -150,6 +150,9 @@ func (s *Server) buildMedia(context.Context) error {
 	}
 	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output, m.recorder.Output)
 	m.viewers = viewers.New()
+	m.frames = frames.New(frames.Config{
+		Streams: m.hub, Decoder: m.transcode, Grants: frameGrants{&s.control}, Notify: s.tellFrames,
+	}, s.log)
 	m.hls, m.dash = hls.New(m.packs, m.viewers, hls.Config{}), dash.New(m.packs, m.viewers)
 	return nil
 }
@@ -200,19 +203,13 @@ func (s *Server) buildControl(ctx context.Context) error {
 	kept := recordings{s.media.hub, s.media.packs, s.media.recorder}
 	c.api, err = api.New(api.Deps{
 		Apps: c.apps, Users: c.users, Standing: c.standing, Wearers: w, Server: s, Tokens: c.tokens,
-		Media:   &liveMedia{hub: s.media.hub, wearers: w, restreams: c.managed.restreams},
+		Media:   &liveMedia{hub: s.media.hub, wearers: w, restreams: c.managed.restreams, frames: s.media.frames},
 		Outputs: &outputControl{standing: c.standing, sessions: c.sessions, hub: s.media.hub, restreams: c.managed.restreams},
 		Logins:  s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
 		Recordings: kept, Clips: kept,
 		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
-	if err != nil {
-		return err
-	}
-	s.media.frames = frames.New(frames.Config{
-		Streams: s.media.hub, Decoder: s.media.transcode, Grants: frameGrants{c.api}, Notify: s.tellFrames,
-	}, s.log)
-	return nil
+	return err
 }
 
 // What a stranger's connection costs by itself, in bytes: buffers, goroutines and,

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"glimpse/internal/control/apps"
 	"glimpse/protocol"
@@ -34,4 +35,17 @@ func (a *API) PictureApp(r *http.Request) (app string, p *Problem) {
 		return "", problem(http.StatusForbidden, protocol.CodePermissionDenied, "The app needs the permission CAMERA to have pictures.")
 	}
 	return app, nil
+}
+
+// FrameSubscriber is an app that is given a stream's pictures.
+type FrameSubscriber struct {
+	App     string    `json:"app" doc:"Package, or (operator)."`
+	FPS     float64   `json:"fps" doc:"Pictures a second that it asked for."`
+	Width   int       `json:"width" doc:"Of the pictures; 0 before the first."`
+	Height  int       `json:"height"`
+	Format  string    `json:"format" enum:"jpeg,rgb,gray"`
+	State   string    `json:"state" enum:"no_video,starting,running,overloaded,stopped"`
+	Since   time.Time `json:"since"`
+	Sent    uint64    `json:"sent"`
+	Dropped uint64    `json:"dropped" doc:"Pictures that it was too slow for."`
 }

@@ -46,6 +46,7 @@ type Stats struct {
 	Notice       string `json:"notice,omitempty" doc:"What keeps viewers from seeing the newest picture, as a sentence."`
 	// Unplayable are the outputs that cannot carry the stream.
 	Unplayable map[string]string `json:"unplayable,omitempty" doc:"Protocols that cannot carry the stream's pictures, and why."`
+	Looking    []FrameSubscriber `json:"frame_subscribers,omitempty" doc:"Apps that are given decoded pictures."`
 	Link       *Link             `json:"link,omitempty" doc:"What the network does with the publisher's packets, when its protocol knows (SRT)."`
 }
 

@@ -82,7 +82,7 @@ func (s *Service) entered(next http.HandlerFunc) http.HandlerFunc {
 			s.refuse(w, ErrClosed)
 			return
 		}
-		defer s.work.Done()
+		defer s.visits.Done()
 		next(w, r)
 	}
 }

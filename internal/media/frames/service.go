@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,8 @@ type Service struct {
 	log    *slog.Logger
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	work   sync.WaitGroup // taps, the sweeper, handlers
+	work   sync.WaitGroup // taps, the sweeper
+	visits sync.WaitGroup // handlers
 
 	mu       sync.Mutex // before channel.mu
 	closed   bool
@@ -113,6 +115,9 @@ func New(cfg Config, log *slog.Logger) *Service {
 	return s
 }
 
+// goodbye is how long handlers have to tell their peers that it is over.
+const goodbye = 500 * time.Millisecond
+
 // Close ends all subscriptions and readers and waits for their decoders and
 // handlers. It is idempotent.
 func (s *Service) Close() {
@@ -126,6 +131,9 @@ func (s *Service) Close() {
 	for _, c := range channels {
 		c.end("The server is shutting down.")
 	}
+	cut := time.AfterFunc(goodbye, s.cancel)
+	defer cut.Stop()
+	s.visits.Wait()
 	s.cancel()
 	s.work.Wait()
 }
@@ -137,7 +145,7 @@ func (s *Service) enter() bool {
 	if s.closed {
 		return false
 	}
-	s.work.Add(1)
+	s.visits.Add(1)
 	return true
 }
 
@@ -199,4 +207,42 @@ func (s *Service) Stats() Stats {
 	st.Pictures, st.Sent, st.Dropped = s.counts.pictures.Load(), s.counts.sent.Load(), s.counts.dropped.Load()
 	st.Results, st.ResultsLost, st.Refused = s.counts.results.Load(), s.counts.resultsLost.Load(), s.counts.refused.Load()
 	return st
+}
+
+// Subscriber is one subscription, for the operator.
+type Subscriber struct {
+	App           string
+	FPS           float64
+	Width, Height int // of the pictures, 0 before the first
+	Format        Format
+	State         string // of its pictures
+	Since         time.Time
+	Sent, Dropped uint64
+}
+
+// Subscribers lists who is given pictures of a stream, the oldest first.
+func (s *Service) Subscribers(stream *hub.Stream) []Subscriber {
+	s.mu.Lock()
+	c := s.channels[stream]
+	s.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []Subscriber
+	for _, t := range c.taps {
+		for sub := range t.subs {
+			one := Subscriber{
+				App: sub.app, FPS: sub.options.FPS, Format: sub.options.Format, State: t.told.state,
+				Since: sub.since, Sent: sub.sent, Dropped: sub.lost,
+			}
+			if t.newest != nil {
+				one.Width, one.Height = t.newest.Width, t.newest.Height
+			}
+			list = append(list, one)
+		}
+	}
+	slices.SortFunc(list, func(a, b Subscriber) int { return a.Since.Compare(b.Since) })
+	return list
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"github.com/coder/websocket"
 
@@ -46,8 +47,10 @@ func (s *Service) serveFrames(w http.ResponseWriter, r *http.Request) {
 // talk sends until the subscriber goes, stands still, or it is over.
 func (s *Service) talk(ws *websocket.Conn, sub *Subscription) {
 	ctx, gone := context.WithCancel(s.ctx)
+	var listener sync.WaitGroup
+	defer listener.Wait()
 	defer gone()
-	s.work.Go(func() {
+	listener.Go(func() {
 		defer gone()
 		s.listen(ctx, ws, sub)
 	})

@@ -34,6 +34,7 @@ type Subscription struct {
 
 	// Guarded by channel.mu.
 	pace    pace
+	run     *hub.Run // that it keeps the pace of
 	queue   []queued
 	seq     uint64
 	sent    uint64
@@ -99,6 +100,9 @@ func (s *Service) Subscribe(stream *hub.Stream, app string, o Options) (*Subscri
 
 // offer queues a picture if it is due. channel.mu is held.
 func (s *Subscription) offer(p *Picture) {
+	if s.run != p.epoch.run {
+		s.run, s.pace = p.epoch.run, pace{}
+	}
 	if s.over || !s.pace.take(p.Frame.PTS, s.options.FPS) {
 		return
 	}
