@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -20,6 +21,26 @@ type stall struct {
 	in     time.Duration // child's time of the newest frame fed
 	out    time.Duration // and of the newest read
 	behind time.Time     // since when out is too far behind; zero when it is not
+	stuck  time.Time     // since when a write waits; zero when none does
+}
+
+// stallWriter is a child's stdin. A pipe holds less than hangLag of most pictures: a
+// child that hangs shows in the write that waits, before its output is behind.
+type stallWriter struct {
+	w io.Writer
+	s *stall
+}
+
+func (w stallWriter) Write(p []byte) (int, error) {
+	w.s.writes(time.Now())
+	defer w.s.writes(time.Time{})
+	return w.w.Write(p)
+}
+
+func (s *stall) writes(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = since
 }
 
 // fed notes that a frame is about to be written. s.mu is held.
@@ -34,7 +55,12 @@ func (s *stall) fed(at time.Duration) {
 }
 
 // got notes that a frame was read. s.mu is held.
-func (s *stall) got(at time.Duration) { s.out, s.behind = at, time.Time{} }
+func (s *stall) got(at time.Duration) {
+	s.out, s.behind = at, time.Time{}
+	if !s.stuck.IsZero() { // it is slow, and no more than that
+		s.stuck = time.Now()
+	}
+}
 
 // soundClock maps a child's time, in which sound has no holes, onto the run's
 // timeline.
@@ -82,7 +108,8 @@ func (c *soundClock) place(at time.Duration) *frame.Frame {
 	}
 }
 
-// watch calls hung, once, when the child was behind for the time given.
+// watch calls hung, once, when the child was behind, or took nothing, for the time
+// given.
 func (s *stall) watch(ctx context.Context, after time.Duration, hung func()) {
 	tick := time.NewTicker(after / 8)
 	defer tick.Stop()
@@ -92,11 +119,13 @@ func (s *stall) watch(ctx context.Context, after time.Duration, hung func()) {
 			return
 		case now := <-tick.C:
 			s.mu.Lock()
-			behind := s.behind
+			behind, stuck := s.behind, s.stuck
 			s.mu.Unlock()
-			if !behind.IsZero() && now.Sub(behind) > after {
-				hung()
-				return
+			for _, since := range [...]time.Time{behind, stuck} {
+				if !since.IsZero() && now.Sub(since) > after {
+					hung()
+					return
+				}
 			}
 		}
 	}

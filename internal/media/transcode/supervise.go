@@ -92,7 +92,7 @@ func (t *Transcoder) pipe(caller context.Context, st *stall, p pipeline) error {
 	var tasks sync.WaitGroup
 	var fed error
 	tasks.Go(func() {
-		fed = p.feed(ctx, c.stdin)
+		fed = p.feed(ctx, stallWriter{c.stdin, st})
 		if err := c.stdin.Close(); fed == nil {
 			fed = err
 		}
