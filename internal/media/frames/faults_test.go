@@ -28,7 +28,6 @@ type kitchen struct {
 	*studio
 	t     testing.TB
 	pids  string
-	stop  context.CancelFunc
 	fed   sync.WaitGroup
 	count int // pictures published, once fed is done
 }

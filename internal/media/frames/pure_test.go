@@ -137,7 +137,7 @@ func TestForms(t *testing.T) {
 			t.Fatalf("pixel %d: %v, want %d %d %d", i, rgb[3*i:3*i+3], r, g, b)
 		}
 	}
-	if &p.Bytes(RGB)[0] != &rgb[0] || &p.Bytes(JPEG)[0] != &p.Bytes(JPEG)[0] {
+	if first := p.Bytes(JPEG); &p.Bytes(RGB)[0] != &rgb[0] || &p.Bytes(JPEG)[0] != &first[0] {
 		t.Error("a form was made twice")
 	}
 	if !bytes.Equal(p.Bytes(Gray), planes[:w*h]) {
