@@ -68,7 +68,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		_, _ = io.WriteString(w, stamp(time.Now())) // the viewer may have gone
 		return
 	}
-	h.viewers.See(stream, session)
+	w = h.viewers.See(w, r, stream, session)
 	redirect := session == "" && name == Name
 	// Only what no cache keeps depends on who asks.
 	f := form{compatible: r.URL.RawQuery == query || redirect && strings.HasPrefix(r.UserAgent(), "GStreamer ")}

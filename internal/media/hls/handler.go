@@ -112,16 +112,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 	case name == multivariantName && session == "":
 		v.multivariant(w, r)
 	case isMedia:
-		h.viewers.See(stream, session)
-		v.playlist(w, r, rendition)
+		v.playlist(h.viewers.See(w, r, stream, session), r, rendition)
 	default:
 		file, ok := store.ParseName(name)
 		if !ok {
 			fail(w, http.StatusNotFound, "There is no such file.")
 			return
 		}
-		h.viewers.See(stream, session)
-		v.file(w, r, name, file)
+		v.file(h.viewers.See(w, r, stream, session), r, name, file)
 	}
 }
 

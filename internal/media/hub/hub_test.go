@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"glimpse/internal/media/codec"
@@ -573,13 +574,45 @@ func TestViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, Config{}, Spec{})
 		defer b.hub.Close()
-		leave := b.stream.AddViewer("whep")
-		b.stream.AddViewer("hls")
+		leave := b.stream.AddViewer(ViewerInfo{Protocol: "whep"})
+		b.stream.AddViewer(ViewerInfo{Protocol: "hls"})
 		leave()
 		leave()
 		st := b.stream.Stats()
 		if st.Viewers["whep"] != 0 || st.Viewers["hls"] != 1 || st.PeakViewers != 2 {
 			t.Errorf("viewers %v, peak %d", st.Viewers, st.PeakViewers)
+		}
+	})
+}
+
+// Who watches is listed with what is known of each; joins, peaks and the time that
+// they watched are those of the run.
+func TestAudience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{}, Spec{})
+		defer b.hub.Close()
+		early := b.stream.AddViewer(ViewerInfo{Protocol: "hls", Remote: "1.2.3.4:5"})
+		time.Sleep(time.Minute) // before the run: nothing to watch
+		p := b.publisher()
+		defer p.Close()
+		begin := time.Now()
+		if err := p.Video(0, 0, true, idr); err != nil {
+			t.Fatal(err)
+		}
+		leave := b.stream.AddViewer(ViewerInfo{Protocol: "whep", Stats: func() ViewerStats { return ViewerStats{Bytes: 7, Lost: 1} }})
+		time.Sleep(time.Second)
+		list := b.stream.Viewers()
+		if len(list) != 2 || list[0].Protocol != "hls" || list[0].Remote != "1.2.3.4:5" || list[1].Bytes != 7 || list[1].Lost != 1 ||
+			list[0].ID == list[1].ID || !list[1].Since.Equal(begin) {
+			t.Errorf("viewers %+v", list)
+		}
+		leave()
+		b.stream.AddViewer(ViewerInfo{Protocol: "whep"})
+		time.Sleep(2 * time.Second)
+		early()
+		want := Audience{"hls": {Peak: 1, Joined: 1, Watched: 3 * time.Second}, "whep": {Now: 1, Peak: 1, Joined: 2, Watched: 3 * time.Second}}
+		if diff := cmp.Diff(want, b.stream.Stats().Audience); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"maps"
-	"sync"
 	"time"
 
 	"glimpse/internal/media/frame"
@@ -25,6 +23,7 @@ type Stats struct {
 	Dropped     uint64        // frames that readers lost
 	Viewers     map[string]int
 	PeakViewers int
+	Audience    Audience // of the run, or of the last one
 	Tracks      []*frame.Track
 	Link        *Link // of the source; nil when its protocol does not know
 	// Notice is a sentence for people on what keeps viewers from seeing the
@@ -81,7 +80,7 @@ func (s *Stream) snapshot() (st Stats, link func() Link) {
 		Dropped: s.lost.Load(), Notice: s.notice(now),
 	}
 	st.Bitrate, st.FPS = s.meter.rates(now)
-	st.Viewers, st.PeakViewers = s.viewers.snapshot()
+	st.Viewers, st.PeakViewers, st.Audience = s.audience.snapshot(now)
 	if s.source != nil {
 		st.Protocol, st.Remote = s.source.info.Protocol, s.source.info.Remote
 		link = s.source.info.Link
@@ -92,38 +91,6 @@ func (s *Stream) snapshot() (st Stats, link func() Link) {
 		st.Dropped += s.run.dropped()
 	}
 	return st, link
-}
-
-// AddViewer counts a viewer of a protocol until leave is called. leave is
-// idempotent and may be called from anywhere.
-func (s *Stream) AddViewer(protocol string) (leave func()) {
-	s.viewers.add(protocol, 1)
-	return sync.OnceFunc(func() { s.viewers.add(protocol, -1) })
-}
-
-// viewers counts by protocol.
-type viewers struct {
-	mu    sync.Mutex
-	count map[string]int
-	total int
-	peak  int
-}
-
-func (v *viewers) add(protocol string, n int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.count == nil {
-		v.count = map[string]int{}
-	}
-	v.count[protocol] += n
-	v.total += n
-	v.peak = max(v.peak, v.total)
-}
-
-func (v *viewers) snapshot() (map[string]int, int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return maps.Clone(v.count), v.peak
 }
 
 // meterSpan is the length of one of the meter's windows; rates are taken over

@@ -36,7 +36,7 @@ type Stream struct {
 	events     []Event     // to be delivered
 	refused    time.Time   // when that was last an event
 	meter      meter
-	viewers    viewers
+	audience   audience
 }
 
 // current is the run of now.
@@ -261,6 +261,7 @@ func (s *Stream) begin(now time.Time) {
 	s.run, s.endRun, s.line = newRun(s, now), cancel, timeline{}
 	s.hold, s.intra, s.lastSound, s.starving = nil, nil, nil, false
 	s.meter.keyAt, s.meter.lastPTS = 0, 0
+	s.audience.begin(now)
 	if t := s.source.video; t != nil {
 		s.run.video = t
 	} else if b := s.source.black; b != nil {

@@ -68,7 +68,7 @@ func (c *conn) run(ctx context.Context) error {
 	case !ok:
 		return c.refuse(codeNotFound, c.badAddress())
 	}
-	return c.srv.Play(ctx, c.srv.hub, name, c.srv.times.start, c.log, &play{c})
+	return c.srv.Play(ctx, c.srv.hub, name, c.srv.times.start, c.log, serve.Viewer{Remote: c.nc.RemoteAddr().String()}, &play{c})
 }
 
 // refuse tells the peer why it is let go and sees to it that it can read it: a

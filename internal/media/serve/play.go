@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"glimpse/internal/media/frame"
@@ -61,10 +62,36 @@ func (e *CarryError) Error() string {
 	return fmt.Sprintf("the stream is %s, which %s does not take: watch it by HLS or in the player page", e.Codec, e.By)
 }
 
+// Viewer is who plays, for the operator.
+type Viewer struct {
+	Remote string
+	Link   func() hub.Link // nil when the protocol does not know
+}
+
+// watching counts what a player is sent.
+type watching struct {
+	bytes  atomic.Uint64
+	reader atomic.Pointer[hub.Reader]
+	link   func() hub.Link
+}
+
+// stats are for the hub.
+func (w *watching) stats() hub.ViewerStats {
+	st := hub.ViewerStats{Bytes: w.bytes.Load()}
+	if rd := w.reader.Load(); rd != nil {
+		st.Dropped = rd.Dropped()
+	}
+	if w.link != nil {
+		l := w.link()
+		st.Lost, st.RTT = l.Lost, l.RTT
+	}
+	return st
+}
+
 // Play sends the stream with this playback id to a player. The stream need not be
 // live: it is waited for as long as patience says. It returns when the player is
 // gone or the stream is over; the reason is logged.
-func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.Duration, log *slog.Logger, c Player) error {
+func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.Duration, log *slog.Logger, who Viewer, c Player) error {
 	stream := h.ByPlayback(id)
 	if stream == nil {
 		s.Refused()
@@ -74,7 +101,8 @@ func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.
 	if err := c.Accept(); err != nil {
 		return err
 	}
-	leave := stream.AddViewer(s.protocol)
+	w := &watching{link: who.Link}
+	leave := stream.AddViewer(hub.ViewerInfo{Protocol: s.protocol, Remote: who.Remote, Stats: w.stats})
 	defer leave()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -94,7 +122,8 @@ func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.
 	log.Info(s.protocol + " player joined")
 	rd := run.Subscribe(hub.ReaderOptions{PictureWake: true, Sound: hub.SoundAAC})
 	defer rd.Close()
-	err = follow(ctx, rd, c.Writer(ctx))
+	w.reader.Store(rd)
+	err = follow(ctx, rd, c.Writer(ctx), &w.bytes)
 	if ctx.Err() != nil {
 		err = errLeft
 	}
@@ -137,7 +166,7 @@ func await(ctx context.Context, stream *hub.Stream, patience time.Duration) (*hu
 
 // follow writes what a reader gives: all that is there at once, pictures with the
 // sound that waited for them. It ends with io.EOF when the run is over.
-func follow(ctx context.Context, rd *hub.Reader, w Writer) error {
+func follow(ctx context.Context, rd *hub.Reader, w Writer, sent *atomic.Uint64) error {
 	tracks := rd.Tracks()
 	video := tracks[0]
 	if err := w.Carries(video); err != nil {
@@ -165,5 +194,10 @@ func follow(ctx context.Context, rd *hub.Reader, w Writer) error {
 		if err := w.Flush(); err != nil {
 			return err
 		}
+		n := 0
+		for _, f := range frames {
+			n += len(f.Payload)
+		}
+		sent.Add(uint64(n))
 	}
 }

@@ -38,7 +38,7 @@ func (c *conn) run(ctx context.Context) error {
 	}
 	p := &play{conn: c, name: r.name, watched: func() {}}
 	defer func() { p.watched() }()
-	return c.srv.Play(ctx, c.srv.hub, r.name, c.srv.times.start, c.log, p)
+	return c.srv.Play(ctx, c.srv.hub, r.name, c.srv.times.start, c.log, serve.Viewer{Remote: c.req.RemoteAddr().String(), Link: c.sending}, p)
 }
 
 // refuse turns the request down with a code that encoders show; a peer that was
@@ -71,6 +71,16 @@ func (c *conn) link() hub.Link {
 	}
 	st := open.Stats()
 	return hub.Link{Lost: st.Lost, Resent: st.Resent, RTT: st.RTT, Latency: st.ReceiveDelay}
+}
+
+// sending is what the network does with what we send.
+func (c *conn) sending() hub.Link {
+	open := c.open.Load()
+	if open == nil {
+		return hub.Link{}
+	}
+	st := open.Stats()
+	return hub.Link{Lost: st.Dropped, Resent: st.SentAgain, RTT: st.RTT}
 }
 
 // watch counts what happens to the connection's packets until ctx ends, and then

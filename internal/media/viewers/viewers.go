@@ -9,8 +9,10 @@ package viewers
 
 import (
 	"crypto/rand"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glimpse/internal/media/hub"
@@ -66,6 +68,7 @@ type audience struct {
 // session is one viewer. Guarded by Viewers.mu.
 type session struct {
 	leave   func()
+	bytes   atomic.Uint64 // sent; not under the lock
 	timer   *time.Timer
 	seen    time.Time
 	blocked int
@@ -114,29 +117,56 @@ func (v *Viewers) tidy(stream *hub.Stream) {
 	}
 }
 
-// See counts a session as a viewer, or goes on counting it; an empty one is
-// nobody.
-func (v *Viewers) See(stream *hub.Stream, id string) {
+// See counts a session as a viewer, or goes on counting it, and returns what the
+// request is answered by: it counts what is sent. An empty session is nobody.
+func (v *Viewers) See(w http.ResponseWriter, r *http.Request, stream *hub.Stream, id string) http.ResponseWriter {
+	if s := v.see(stream, id, r.RemoteAddr); s != nil {
+		return &counted{w, &s.bytes}
+	}
+	return w
+}
+
+// counted counts what a viewer is sent.
+type counted struct {
+	http.ResponseWriter
+	bytes *atomic.Uint64
+}
+
+// Write implements io.Writer.
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.bytes.Add(uint64(n))
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (v *Viewers) see(stream *hub.Stream, id, remote string) *session {
 	if id == "" {
-		return
+		return nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
-		return
+		return nil
 	}
 	a := v.of(stream)
 	s := a.sessions[id]
 	if s == nil {
 		if len(a.sessions) >= maxSessions {
-			return
+			return nil
 		}
-		s = &session{leave: stream.AddViewer(Protocol(id[0]).name())}
+		s = &session{}
+		s.leave = stream.AddViewer(hub.ViewerInfo{Protocol: Protocol(id[0]).name(), Remote: remote, Stats: func() hub.ViewerStats {
+			return hub.ViewerStats{Bytes: s.bytes.Load()}
+		}})
 		s.timer = time.AfterFunc(expiry, func() { v.expire(stream, id, s) })
 		a.sessions[id] = s
 	}
 	s.seen = time.Now()
 	s.timer.Reset(expiry)
+	return s
 }
 
 // expire forgets a session, unless it was seen while its timer fired.

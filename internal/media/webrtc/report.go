@@ -27,6 +27,7 @@ type feedback struct {
 
 	reported      bool   // a receiver report on the video came:
 	highest, lost uint32 // its extended sequence number and cumulative loss
+	sent, held    uint32 // the sender report that it answers, in the middle of NTP's 64 bits, and how long it held that (RFC 3550 §6.4.1)
 	room          int    // REMB in bytes a second; 0 for none
 }
 
@@ -63,6 +64,7 @@ func (f *feedback) reception(blocks []rtcp.ReceptionReport, video uint32) {
 		if b.SSRC == video {
 			// 24 bits, signed: duplicates count (RFC 3550 §6.4.1).
 			f.reported, f.highest, f.lost = true, b.LastSequenceNumber, uint32(int32(b.TotalLost<<8)>>8)
+			f.sent, f.held = b.LastSenderReport, b.Delay
 		}
 	}
 }
@@ -118,7 +120,14 @@ func (v *viewer) judge(f *feedback, now time.Time) {
 	if f.room > 0 {
 		v.control.estimate(f.room, now)
 	}
-	if !f.reported || v.to.Reliable() {
+	if !f.reported {
+		return
+	}
+	v.lost = f.lost
+	if round := int32(uint32(ntp(now)>>16) - f.sent - f.held); f.sent != 0 && round >= 0 {
+		v.rtt = time.Duration(round) * time.Second >> 16
+	}
+	if v.to.Reliable() {
 		return
 	}
 	before := v.control.level
@@ -220,13 +229,13 @@ func (v *viewer) sendReport(now time.Time) {
 	video, audio := v.feed.video.SSRC(), v.feed.audio.SSRC()
 	reports := []rtcp.Packet{&rtcp.SenderReport{
 		SSRC: video, NTPTime: ntp(now), RTPTime: v.feed.videoBase + packets.Ticks(at, packets.VideoClock),
-		PacketCount: v.video.Packets, OctetCount: v.video.Octets,
+		PacketCount: v.video.Packets, OctetCount: uint32(v.video.Octets),
 	}}
 	names := []rtcp.SourceDescriptionChunk{chunk(video)}
 	if v.pt.audio != 0 {
 		reports = append(reports, &rtcp.SenderReport{
 			SSRC: audio, NTPTime: ntp(now), RTPTime: v.feed.audioBase + packets.Ticks(at, packets.AudioClock),
-			PacketCount: v.audio.Packets, OctetCount: v.audio.Octets,
+			PacketCount: v.audio.Packets, OctetCount: uint32(v.audio.Octets),
 		})
 		names = append(names, chunk(audio))
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glimpse/internal/media/hub"
 	"glimpse/internal/media/webrtc/transport"
 )
 
@@ -51,7 +52,7 @@ func (s *session) Connected(k *transport.Keys, to transport.Destination) {
 	now := time.Now()
 	v := newViewer(s.feed, s.payloadTypes(), k, to)
 	v.join(now)
-	s.leave = s.feed.run.Stream().AddViewer("whep")
+	s.leave = s.feed.run.Stream().AddViewer(hub.ViewerInfo{Protocol: "whep", Remote: s.client.String(), Stats: v.told})
 	s.viewer.Store(v)
 	s.server.stats.viewers.Add(1)
 	s.feed.add(v)

@@ -48,8 +48,22 @@ type viewer struct {
 	asked     time.Time // when the publisher was asked for a key picture
 	owed      bool      // a restart, with the next picture
 	begun     uint64    // number of the picture whose packet was sent last
-	control   controller
-	slow      bool // it was closed because its network is too slow
+	health
+}
+
+// health is how a viewer's network does.
+type health struct {
+	control controller
+	slow    bool // it was closed because its network is too slow
+	lost    uint32
+	rtt     time.Duration // by the newest report; 0: none yet
+}
+
+// told is what the receiver has told and what it was sent.
+func (v *viewer) told() hub.ViewerStats {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return hub.ViewerStats{Bytes: v.video.Octets + v.audio.Octets, Lost: uint64(max(0, int32(v.lost))), RTT: v.rtt}
 }
 
 // newViewer makes a viewer that has not joined yet.

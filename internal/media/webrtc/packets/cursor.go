@@ -67,7 +67,7 @@ type Cursor struct {
 	Last    uint32 // timestamp of the newest packet sent
 	Started bool   // something was sent
 	Packets uint32 // RFC 3550 sender's counts
-	Octets  uint32
+	Octets  uint64
 
 	// stretches of what was sent under Plan, oldest first; the last is at Next.
 	stretches []stretch
@@ -132,7 +132,7 @@ func (c *Cursor) Sent(ts uint32, payload int) {
 	c.Seq++
 	c.Last, c.Started = ts, true
 	c.Packets++
-	c.Octets += uint32(payload)
+	c.Octets += uint64(payload)
 }
 
 // Index finds the packet that was sent with a sequence number. It says false
