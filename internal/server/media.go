@@ -12,6 +12,7 @@ import (
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/frames"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/poster"
 	"glimpse/internal/media/record"
 	"glimpse/internal/media/restream"
 )
@@ -22,6 +23,7 @@ type standingMedia struct {
 	recorder  *record.Recorder
 	events    *events.Log
 	restreams *restreams
+	posters   *poster.Store
 }
 
 var _ streams.Media = standingMedia{}
@@ -62,8 +64,13 @@ func (m standingMedia) tell(e hub.Event) {
 
 // CloseStanding ends it.
 func (m standingMedia) CloseStanding(id string) {
-	if s := m.hub.Stream(id); s != nil {
-		s.Close("the operator deleted it")
+	s := m.hub.Stream(id)
+	if s == nil {
+		return
+	}
+	s.Close("the operator deleted it")
+	if err := m.posters.Delete(s.PlaybackID()); err != nil {
+		m.restreams.log.Warn("the poster of a deleted stream stays", "stream", id, "err", err)
 	}
 	m.recorder.Forget(id)
 }

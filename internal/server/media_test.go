@@ -12,6 +12,7 @@ import (
 	"glimpse/internal/control/streams"
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/poster"
 	"glimpse/internal/media/record"
 	"glimpse/internal/media/restream"
 )
@@ -29,10 +30,15 @@ func TestMediaEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer recorder.Close()
+	posters, err := poster.New(poster.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer posters.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	sent := newRestreams(ctx, restream.Network{}, func(_, url string) string { return url }, news, log)
 	defer sent.wg.Wait()
-	standing := standingMedia{h, recorder, news, sent}
+	standing := standingMedia{h, recorder, news, sent, posters}
 	if err := standing.OpenStanding(streams.Stream{ID: "standing", IngestKey: "k1", PlaybackID: "p1"}); err != nil {
 		t.Fatal(err)
 	}

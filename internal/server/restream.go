@@ -118,10 +118,8 @@ func (o *outputs) changed(s restream.Status) {
 	if o.tell != nil {
 		o.tell(said)
 	}
-	e := events.Event{Stream: o.of.ID(), Kind: "standing", Output: s.ID, Message: s.Error}
-	if !o.of.Standing() {
-		e.Kind, e.Wearer = "managed", o.of.Name()
-	}
+	e := about(o.of)
+	e.Output, e.Message = s.ID, s.Error
 	switch s.State {
 	case restream.Active:
 		e.Type = events.OutputActive

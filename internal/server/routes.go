@@ -114,7 +114,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 	case rest == "status.json":
 		s.media.web.ServeStatus(w, r)
 	case rest == "thumbnail.jpg":
-		s.media.transcode.ServeThumbnail(w, r, stream)
+		s.thumbnail(w, r, stream)
 	case dash.Handles(rest):
 		s.media.dash.ServeHTTP(w, r, stream, rest)
 	case hls.Handles(rest):

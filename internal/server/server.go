@@ -24,6 +24,7 @@ import (
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/events"
 	"glimpse/internal/control/gateway"
+	"glimpse/internal/control/reports"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/storage"
 	"glimpse/internal/control/store"
@@ -34,6 +35,7 @@ import (
 	"glimpse/internal/media/frames"
 	"glimpse/internal/media/hls"
 	"glimpse/internal/media/hub"
+	"glimpse/internal/media/poster"
 	"glimpse/internal/media/record"
 	"glimpse/internal/media/restream"
 	"glimpse/internal/media/rtmp"
@@ -82,6 +84,7 @@ type controlPlane struct {
 	managed  *managedStreams
 	taps     *tap.Bus
 	events   *events.Log
+	reports  *reports.Store
 }
 
 // mediaPlane moves frames.
@@ -94,6 +97,7 @@ type mediaPlane struct {
 	transcode *transcode.Transcoder
 	frames    *frames.Service
 	recorder  *record.Recorder
+	posters   *poster.Store
 	rtmp      *rtmp.Server   // nil when off
 	srt       *srt.Server    // nil when off
 	webrtc    *webrtc.Server // nil when off
@@ -148,7 +152,10 @@ func (s *Server) buildMedia(context.Context) error {
 	if m.recorder, err = record.New(recording); err != nil {
 		return err
 	}
-	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output, m.recorder.Output)
+	if err = s.openPosters(); err != nil {
+		return err
+	}
+	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output, m.recorder.Output, m.posters.Output, s.report)
 	m.viewers = viewers.New()
 	m.frames = frames.New(frames.Config{
 		Streams: m.hub, Decoder: m.transcode, Grants: frameGrants{&s.control}, Notify: s.tellFrames,
@@ -171,12 +178,16 @@ func (s *Server) buildControl(ctx context.Context) error {
 	if c.apps, err = apps.New(ctx, c.store, appSpecs(s.cfg.Apps), time.Now, s.log); err != nil {
 		return err
 	}
+	if c.reports, err = reports.New(ctx, c.store, time.Now, s.log); err != nil {
+		return err
+	}
 	c.managed = &managedStreams{hub: s.media.hub, packs: s.media.packs, endpoints: s.endpoints, events: c.events}
 	c.managed.ctx, c.managed.cancel = context.WithCancel(context.Background())
+	c.managed.wg.Go(func() { tellAudiences(c.managed.ctx, s.media.hub, c.events) })
 	alias := func(stream, url string) string { return auth.Alias(secret, stream, url) }
 	c.managed.restreams = newRestreams(c.managed.ctx, restream.Network{AllowPrivate: s.cfg.Outbound.AllowPrivate}, alias, c.events, s.log)
 	c.standing, err = streams.New(ctx, c.store, configured(s.cfg.Streams),
-		standingMedia{s.media.hub, s.media.recorder, c.events, c.managed.restreams}, time.Now, s.log)
+		standingMedia{s.media.hub, s.media.recorder, c.events, c.managed.restreams, s.media.posters}, time.Now, s.log)
 	if err != nil {
 		return err
 	}
@@ -206,7 +217,7 @@ func (s *Server) buildControl(ctx context.Context) error {
 		Media:   &liveMedia{hub: s.media.hub, wearers: w, restreams: c.managed.restreams, frames: s.media.frames},
 		Outputs: &outputControl{standing: c.standing, sessions: c.sessions, hub: s.media.hub, restreams: c.managed.restreams},
 		Logins:  s.logins, Taps: c.taps, Events: c.events, Throttle: auth.NewThrottle(20, 3*time.Second, time.Now),
-		Recordings: kept, Clips: kept,
+		Recordings: kept, Clips: kept, Reports: c.reports,
 		Storage: stored, AppKeys: auth.NewThrottle(10, 6*time.Second, time.Now),
 	}, api.Config{AdminToken: s.adminToken, PublicURL: s.cfg.HTTP.PublicURL}, Version, s.log)
 	return err
@@ -319,8 +330,10 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	front.shutdown(drained) // requests end; websockets and media go on meanwhile
 	pages.Wait()
 	s.control.managed.cancel() // no session hears of what follows
-	stopMedia()                // publishers and players are cut off, not told that it is over:
-	players.Wait()             // they come back
+	s.control.reports.Stopping()
+	s.media.posters.Close()
+	stopMedia()    // publishers and players are cut off, not told that it is over:
+	players.Wait() // they come back
 	s.media.hub.Close()
 	s.control.sessions.Close()
 	close(running)
@@ -330,53 +343,4 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	s.close()
 	s.log.Info("stopped")
 	return err
-}
-
-// close takes down what New built, in the reverse order. Parts that were never
-// built are left out; those that are closed already do not mind.
-func (s *Server) close() {
-	c, m := &s.control, &s.media
-	if s.listener != nil {
-		_ = s.listener.Close()
-	}
-	if s.tls.listener != nil {
-		_ = s.tls.listener.Close()
-	}
-	if c.sessions != nil {
-		c.sessions.Close()
-		c.gateway.Close()
-	}
-	if m.rtmp != nil {
-		m.rtmp.Close()
-	}
-	if s.tls.rtmp != nil {
-		s.tls.rtmp.Close()
-	}
-	if m.srt != nil {
-		m.srt.Close()
-	}
-	if m.frames != nil {
-		m.frames.Close()
-	}
-	if m.hub != nil {
-		m.hub.Close()
-		m.viewers.Close()
-	}
-	if m.recorder != nil {
-		m.recorder.Close()
-	}
-	if c.managed != nil {
-		c.managed.cancel()
-		c.managed.wg.Wait()
-		c.managed.restreams.wg.Wait()
-	}
-	if m.transcode != nil {
-		m.transcode.Close()
-	}
-	if c.store != nil {
-		c.store.Close()
-	}
-	if c.lock != nil {
-		c.lock.Close()
-	}
 }

@@ -21,6 +21,7 @@ import (
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/events"
+	"glimpse/internal/control/reports"
 	"glimpse/internal/control/storage"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/control/tap"
@@ -47,6 +48,7 @@ type Deps struct {
 	Events     *events.Log
 	Recordings Recordings
 	Clips      Clips
+	Reports    *reports.Store
 }
 
 // Media is the media plane as the API sees it.
@@ -55,6 +57,8 @@ type Media interface {
 	Streams() []Live
 	// Stream returns one of them.
 	Stream(id string) (live Live, ok bool)
+	// Viewers tells who watches one of them.
+	Viewers(id string) (v Viewers, ok bool)
 	// EndStream ends a wearer's stream: every holder gets one "stopped". An
 	// unknown id is no error.
 	EndStream(ctx context.Context, id string) error
@@ -129,6 +133,8 @@ func New(deps Deps, cfg Config, version string, log *slog.Logger) (*API, error) 
 	h := humago.New(mux, conf)
 	a.registerStreams(h)
 	a.registerOutputs(h)
+	a.registerViewers(h)
+	a.registerReports(h)
 	a.registerServer(h)
 	a.registerLogin(h)
 	a.registerUsers(h)

@@ -19,6 +19,7 @@ import (
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
 	"glimpse/internal/control/events"
+	"glimpse/internal/control/reports"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/storage"
 	"glimpse/internal/control/store"
@@ -84,6 +85,11 @@ func (m *fakeMedia) Stream(id string) (Live, bool) {
 	defer m.mu.Unlock()
 	l, ok := m.open[id]
 	return l, ok
+}
+
+func (m *fakeMedia) Viewers(id string) (Viewers, bool) {
+	_, ok := m.Stream(id)
+	return Viewers{Active: 2, Protocols: map[string]Watching{}, Viewers: []Viewer{}}, ok
 }
 
 func (m *fakeMedia) EndStream(_ context.Context, id string) error {
@@ -177,8 +183,13 @@ func newBench(t testing.TB, cfg Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kept, err := reports.New(t.Context(), backend, time.Now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kept.Close)
 	b.deps = Deps{
-		Recordings: b.recordings, Clips: b.recordings,
+		Recordings: b.recordings, Clips: b.recordings, Reports: kept,
 		Storage: stored, AppKeys: auth.NewThrottle(3, time.Minute, time.Now),
 		Apps: registry, Users: users, Standing: standing, Media: b.media, Outputs: &b.outputs, Wearers: b.wearers, Server: b.server,
 		Tokens: b.tokens, Taps: tap.New(), Events: events.New(8, time.Now), Logins: auth.NewLogins(time.Now), Throttle: auth.NewThrottle(5, time.Minute, time.Now),

@@ -12,6 +12,7 @@ import (
 
 	"glimpse/internal/control/apps"
 	"glimpse/internal/control/auth"
+	"glimpse/internal/control/reports"
 	"glimpse/internal/control/session"
 	"glimpse/internal/control/storage"
 	"glimpse/internal/control/streams"
@@ -150,6 +151,7 @@ var refusals = []struct {
 	{ErrClipNotLive, http.StatusConflict, codeNotLive},
 	{ErrClipMany, http.StatusTooManyRequests, codeTooMany},
 	{ErrRecordingOpen, http.StatusConflict, codeInProgress},
+	{reports.ErrUnknown, http.StatusNotFound, codeNotFound},
 	{storage.ErrInvalid, http.StatusBadRequest, codeInvalid},
 	{storage.ErrFull, http.StatusRequestEntityTooLarge, codeTooLarge}, // SDKs know the status
 }

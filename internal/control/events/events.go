@@ -34,7 +34,9 @@ const (
 	StreamStarving    Type = "stream.starving" // no key frame came for long: new viewers wait for a picture
 	StreamIdle        Type = "stream.idle"     // a standing stream's publisher will not come back
 	StreamEnded       Type = "stream.ended"
-	OutputActive      Type = "output.active" // a restream destination takes the stream
+	StreamViewers     Type = "stream.viewers" // another number of viewers, told at most every 5 s
+	StreamReport      Type = "stream.report"  // a run is over, and this is its report
+	OutputActive      Type = "output.active"  // a restream destination takes the stream
 	OutputRetrying    Type = "output.retrying"
 	OutputFailed      Type = "output.error" // for good: its address cannot be used
 	OutputStopped     Type = "output.stopped"
@@ -84,7 +86,7 @@ const (
 func Types() []Type {
 	return []Type{
 		StreamBegan, StreamLive, StreamInterrupted, StreamResumed, StreamRetried, StreamTakeover, StreamRefused, StreamStarving,
-		StreamIdle, StreamEnded, OutputActive, OutputRetrying, OutputFailed, OutputStopped,
+		StreamIdle, StreamEnded, StreamViewers, StreamReport, OutputActive, OutputRetrying, OutputFailed, OutputStopped,
 		HoldBegan, HoldEnded, Refused, FramesSubscribed, FramesUnsubscribed, FramesOverloaded,
 		WearerCame, WearerLeft, PhoneConnected, PhoneDisconnected, PhoneSuperseded, GlassesConnected, GlassesLost,
 		AppStarted, AppReconnected, AppDisconnected, AppResurrected, AppGivenUp, AppReleased, AppStopped, SocketSlow,
@@ -104,6 +106,8 @@ type Event struct {
 	Kind      string    `json:"kind,omitempty" enum:"managed,unmanaged,standing" doc:"Of the stream."`
 	App       string    `json:"app,omitempty" doc:"Package of the app."`
 	Output    string    `json:"output,omitempty" doc:"Id of the restream destination."`
+	Report    string    `json:"report,omitempty" doc:"Id of the report."`
+	Viewers   *int      `json:"viewers,omitempty" doc:"How many watch now (stream.viewers)."`
 	Recording string    `json:"recording,omitempty" doc:"Id of the recording or clip."`
 	Status    string    `json:"status,omitempty" enum:"stopped,error,timeout" doc:"How a hold or a stream ended."`
 	Code      string    `json:"code,omitempty" doc:"Of an error or a refusal, as apps and the API have it."`

@@ -42,7 +42,7 @@ type Report struct {
 	Quality
 	Viewers  Audience            `json:"viewers" doc:"Of all protocols together."`
 	Audience map[string]Audience `json:"audience" doc:"By protocol."`
-	Outputs  []Output            `json:"outputs"`
+	Outputs  []Delivery          `json:"outputs"`
 	Curve    *Curve              `json:"curve,omitempty" doc:"Missing in lists."`
 }
 
@@ -61,8 +61,8 @@ type Audience struct {
 	Watched float64 `json:"watched" doc:"Seconds, of all of them together."`
 }
 
-// Output is what became of a restream destination.
-type Output struct {
+// Delivery is what became of a restream destination.
+type Delivery struct {
 	ID       string `json:"id"`
 	Name     string `json:"name,omitempty"`
 	URL      string `json:"url" doc:"Without its key."`
@@ -103,7 +103,7 @@ type Sample struct {
 	Lost        uint64
 	Now         int                 // viewers
 	Audience    map[string]Audience // of the run
-	Outputs     []Output            // nil: as before
+	Outputs     []Delivery          // nil: as before
 }
 
 // SampleEvery is how often a run is looked at.
@@ -125,7 +125,7 @@ type recorder struct {
 func newRecorder(id string, of Subject, first Sample) *recorder {
 	r := &recorder{per: 1, base: first, report: Report{
 		ID: id, Stream: of.Stream, Name: of.Name, Wearer: of.Wearer, Started: of.Started.UTC().Truncate(time.Millisecond), End: Running,
-		Audience: map[string]Audience{}, Outputs: []Output{}, Curve: &Curve{Step: SampleEvery.Seconds(), Bitrate: []float64{}, Viewers: []float64{}},
+		Audience: map[string]Audience{}, Outputs: []Delivery{}, Curve: &Curve{Step: SampleEvery.Seconds(), Bitrate: []float64{}, Viewers: []float64{}},
 	}}
 	if first.Publishers <= 1 { // all of it belongs to this run
 		r.base = Sample{Publishers: 1}

@@ -68,7 +68,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		_, _ = io.WriteString(w, stamp(time.Now())) // the viewer may have gone
 		return
 	}
-	w = h.viewers.See(w, r, stream, session)
+	w = h.viewers.See(w, r, stream, session, false)
 	redirect := session == "" && name == Name
 	// Only what no cache keeps depends on who asks.
 	f := form{compatible: r.URL.RawQuery == query || redirect && strings.HasPrefix(r.UserAgent(), "GStreamer ")}
@@ -79,7 +79,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 		http.Error(w, "The stream is not live now.", http.StatusServiceUnavailable)
 		return
 	case redirect:
-		header.Set("Location", "~"+viewers.Name(viewers.DASH)+"/"+Name+f.query()) // relative: whatever stands before
+		header.Set("Location", "~"+h.viewers.Again(r, stream, viewers.DASH)+"/"+Name+f.query()) // relative: whatever stands before
 		status := http.StatusTemporaryRedirect
 		if f.compatible {
 			status = http.StatusMovedPermanently // for this viewer: GStreamer asks here again and again after any other

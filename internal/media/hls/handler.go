@@ -112,14 +112,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 	case name == multivariantName && session == "":
 		v.multivariant(w, r)
 	case isMedia:
-		v.playlist(h.viewers.See(w, r, stream, session), r, rendition)
+		v.playlist(h.viewers.See(w, r, stream, session, true), r, rendition)
 	default:
 		file, ok := store.ParseName(name)
 		if !ok {
 			fail(w, http.StatusNotFound, "There is no such file.")
 			return
 		}
-		v.file(h.viewers.See(w, r, stream, session), r, name, file)
+		v.file(h.viewers.See(w, r, stream, session, true), r, name, file)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"glimpse/internal/media/frame"
@@ -160,18 +161,34 @@ func thumbArgs(format string) []string {
 	}
 }
 
-// ServeThumbnail answers GET /live/<playback id>/thumbnail.jpg for a stream (nil
-// when the id is unknown): 200 with a picture that caches may keep for 2 s, 404
+// Poster is the picture of a stream that is not live, if there is one.
+type Poster func() (jpeg []byte, at time.Time, ok bool)
+
+// ServeThumbnail answers GET and HEAD of /live/<playback id>/thumbnail.jpg for a
+// stream (nil when the id is unknown): 200 with a picture that caches may keep for
+// 2 s, or the poster of a stream that is over for a minute; 304 for who has it; 404
 // without a stream or picture, 503 with the reason when none can be made.
-func (t *Transcoder) ServeThumbnail(w http.ResponseWriter, r *http.Request, s *hub.Stream) {
+func (t *Transcoder) ServeThumbnail(w http.ResponseWriter, r *http.Request, s *hub.Stream, poster Poster) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "ETag, Age")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "Only GET and HEAD are possible here.", http.StatusMethodNotAllowed)
+		return
+	}
 	var run *hub.Run
 	if s != nil {
 		run = s.Run()
 	}
+	age := 2
 	jpeg, at, err := t.Thumbnail(r.Context(), run)
+	if errors.Is(err, ErrNotLive) && poster != nil {
+		if last, when, ok := poster(); ok {
+			jpeg, at, err, age = last, when, nil, 60
+		}
+	}
 	if err != nil {
 		h.Set("Cache-Control", "no-store")
 		status, text := http.StatusServiceUnavailable, "the picture could not be made"
@@ -189,6 +206,7 @@ func (t *Transcoder) ServeThumbnail(w http.ResponseWriter, r *http.Request, s *h
 		return
 	}
 	h.Set("Content-Type", "image/jpeg")
-	h.Set("Cache-Control", "public, max-age=2")
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(age))
+	h.Set("ETag", fmt.Sprintf(`"%x-%x"`, at.UnixNano(), len(jpeg))) // seconds would not tell two pictures apart
 	http.ServeContent(w, r, "", at, bytes.NewReader(jpeg))
 }

@@ -35,7 +35,7 @@ func stream(t *testing.T) (*hub.Stream, *hub.Publisher) {
 
 func get(tc *Transcoder, s *hub.Stream) *http.Response {
 	w := httptest.NewRecorder()
-	tc.ServeThumbnail(w, httptest.NewRequest(http.MethodGet, "/live/p/thumbnail.jpg", nil), s)
+	tc.ServeThumbnail(w, httptest.NewRequest(http.MethodGet, "/live/p/thumbnail.jpg", nil), s, nil)
 	return w.Result()
 }
 
@@ -78,6 +78,43 @@ func TestThumbnailIsShared(t *testing.T) {
 	_, at, err := tc.Thumbnail(t.Context(), s.Run())
 	if err != nil || !at.Equal(s.Run().KeyFrame().Wall) {
 		t.Errorf("wall clock %v, %v", at, err)
+	}
+}
+
+// Who has the picture gets no second copy, HEAD gets none at all, and a stream that
+// is over shows its poster.
+func TestThumbnailCaching(t *testing.T) {
+	tc := newTranscoder(t, Config{})
+	s, p := stream(t)
+	ask := func(method, tag string, s *hub.Stream, poster Poster) *http.Response {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "/live/p/thumbnail.jpg", nil)
+		r.Header.Set("If-None-Match", tag)
+		tc.ServeThumbnail(w, r, s, poster)
+		return w.Result()
+	}
+	at := time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC)
+	kept := func() ([]byte, time.Time, bool) { return []byte("poster"), at, true }
+	r := ask(http.MethodGet, "", s, kept)
+	body, _ := io.ReadAll(r.Body)
+	if string(body) != "poster" || r.Header.Get("Cache-Control") != "public, max-age=60" || r.Header.Get("Last-Modified") != "Sat, 28 Nov 2026 01:02:03 GMT" {
+		t.Errorf("before it is live: %q %v", body, r.Header)
+	}
+	if r := ask(http.MethodGet, "", nil, func() ([]byte, time.Time, bool) { return nil, at, false }); r.StatusCode != http.StatusNotFound {
+		t.Errorf("without a poster: %d", r.StatusCode)
+	}
+	publish(t, p, signal(t, "48000", "1"))
+	head := ask(http.MethodHead, "", s, kept)
+	body, _ = io.ReadAll(head.Body)
+	tag := head.Header.Get("ETag")
+	if head.StatusCode != http.StatusOK || len(body) != 0 || head.ContentLength < 1000 || tag == "" || tag == r.Header.Get("ETag") {
+		t.Errorf("HEAD: %d, %d bytes, %v", head.StatusCode, len(body), head.Header)
+	}
+	if r := ask(http.MethodGet, tag, s, kept); r.StatusCode != http.StatusNotModified {
+		t.Errorf("who has it: %d", r.StatusCode)
+	}
+	if r := ask(http.MethodPost, "", s, kept); r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d %v", r.StatusCode, r.Header)
 	}
 }
 

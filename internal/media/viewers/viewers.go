@@ -9,6 +9,7 @@ package viewers
 
 import (
 	"crypto/rand"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,10 +55,13 @@ type Viewers struct {
 	mu        sync.Mutex
 	closed    bool
 	audiences map[*hub.Stream]*audience
+	asked     map[string]string // sessions by who was given them last, see Again
 }
 
 // New has nobody. Close it when the server has stopped.
-func New() *Viewers { return &Viewers{audiences: map[*hub.Stream]*audience{}} }
+func New() *Viewers {
+	return &Viewers{audiences: map[*hub.Stream]*audience{}, asked: map[string]string{}}
+}
 
 // audience is who watches one stream. Guarded by Viewers.mu.
 type audience struct {
@@ -71,12 +75,37 @@ type session struct {
 	bytes   atomic.Uint64 // sent; not under the lock
 	timer   *time.Timer
 	seen    time.Time
+	media   bool // it has asked for some
 	blocked int
 }
 
 // Name makes a session, which counts from its first use (See).
 func Name(p Protocol) string {
 	return string(p) + strings.ToLower(rand.Text()[:length-1])
+}
+
+// maxAgent bounds what is looked at of a player's name for itself.
+const maxAgent = 200
+
+// Again is Name for who may be back: some players (ffmpeg by DASH) ask anew without
+// a session each time, and take media without one. Whoever is the same by address
+// and by its name for itself, and has asked for no media in the session that it
+// got, gets that again: one viewer, not hundreds.
+func (v *Viewers) Again(r *http.Request, stream *hub.Stream, p Protocol) string {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	agent := r.UserAgent()
+	who := stream.ID() + string(p) + host + " " + agent[:min(len(agent), maxAgent)]
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	name, given := v.asked[who]
+	if a := v.audiences[stream]; !given || a == nil || a.sessions[name] == nil || a.sessions[name].media {
+		name = Name(p)
+	}
+	if len(v.asked) >= maxSessions {
+		clear(v.asked) // they are counted anew
+	}
+	v.asked[who] = name
+	return name
 }
 
 // Split takes the session off the front of a path below a stream's playback path;
@@ -118,9 +147,13 @@ func (v *Viewers) tidy(stream *hub.Stream) {
 }
 
 // See counts a session as a viewer, or goes on counting it, and returns what the
-// request is answered by: it counts what is sent. An empty session is nobody.
-func (v *Viewers) See(w http.ResponseWriter, r *http.Request, stream *hub.Stream, id string) http.ResponseWriter {
-	if s := v.see(stream, id, r.RemoteAddr); s != nil {
+// request is answered by: it counts what is sent. An empty session is nobody. media
+// says that it asks for more than the first index.
+func (v *Viewers) See(w http.ResponseWriter, r *http.Request, stream *hub.Stream, id string, media bool) http.ResponseWriter {
+	v.mu.Lock()
+	s := v.see(stream, id, r.RemoteAddr, media)
+	v.mu.Unlock()
+	if s != nil {
 		return &counted{w, &s.bytes}
 	}
 	return w
@@ -142,13 +175,10 @@ func (c *counted) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-func (v *Viewers) see(stream *hub.Stream, id, remote string) *session {
-	if id == "" {
-		return nil
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.closed {
+// see returns the session, made when there is none; nil: it is not counted. v.mu is
+// held.
+func (v *Viewers) see(stream *hub.Stream, id, remote string, media bool) *session {
+	if id == "" || v.closed {
 		return nil
 	}
 	a := v.of(stream)
@@ -164,7 +194,7 @@ func (v *Viewers) see(stream *hub.Stream, id, remote string) *session {
 		s.timer = time.AfterFunc(expiry, func() { v.expire(stream, id, s) })
 		a.sessions[id] = s
 	}
-	s.seen = time.Now()
+	s.seen, s.media = time.Now(), s.media || media
 	s.timer.Reset(expiry)
 	return s
 }
