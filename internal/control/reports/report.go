@@ -23,27 +23,32 @@ const (
 
 // Report is what became of one run of a stream. Times of its parts are seconds.
 type Report struct {
-	ID          string     `json:"id"`
-	Stream      string     `json:"stream" doc:"Id of the stream."`
-	Name        string     `json:"name,omitempty"`
-	Wearer      string     `json:"wearer,omitempty" doc:"User id; empty for a standing stream."`
-	Started     time.Time  `json:"started_at"`
-	Ended       *time.Time `json:"ended_at,omitempty"`
-	End         string     `json:"end" enum:"running,over,server_stopped,server_killed"`
-	Duration    float64    `json:"duration" doc:"Seconds, interruptions included."`
-	Protocol    string     `json:"protocol,omitempty" doc:"Of the last publisher."`
-	Video       string     `json:"video,omitempty"`
-	Sound       string     `json:"sound,omitempty"`
-	Frames      uint64     `json:"frames" doc:"Pictures received."`
-	Bytes       uint64     `json:"bytes" doc:"Received."`
-	Bitrate     float64    `json:"bitrate" doc:"Mean, in bit/s."`
-	PeakBitrate float64    `json:"peak_bitrate" doc:"Of a second or two, in bit/s."`
-	KeyInterval float64    `json:"key_interval" doc:"Seconds between the last two key frames."`
+	ID       string     `json:"id"`
+	Stream   string     `json:"stream" doc:"Id of the stream."`
+	Name     string     `json:"name,omitempty"`
+	Wearer   string     `json:"wearer,omitempty" doc:"User id; empty for a standing stream."`
+	Started  time.Time  `json:"started_at"`
+	Ended    *time.Time `json:"ended_at,omitempty"`
+	End      string     `json:"end" enum:"running,over,server_stopped,server_killed"`
+	Duration float64    `json:"duration" doc:"Seconds, interruptions included."`
+	Source
 	Quality
 	Viewers  Audience            `json:"viewers" doc:"Of all protocols together."`
 	Audience map[string]Audience `json:"audience" doc:"By protocol."`
 	Outputs  []Delivery          `json:"outputs"`
 	Curve    *Curve              `json:"curve,omitempty" doc:"Missing in lists."`
+}
+
+// Source is what came.
+type Source struct {
+	Protocol    string  `json:"protocol,omitempty" doc:"Of the last publisher."`
+	Video       string  `json:"video,omitempty"`
+	Sound       string  `json:"sound,omitempty"`
+	Frames      uint64  `json:"frames" doc:"Pictures received."`
+	Bytes       uint64  `json:"bytes" doc:"Received."`
+	Bitrate     float64 `json:"bitrate" doc:"Mean, in bit/s."`
+	PeakBitrate float64 `json:"peak_bitrate" doc:"Of a second or two, in bit/s."`
+	KeyInterval float64 `json:"key_interval" doc:"Seconds between the last two key frames."`
 }
 
 // Quality is what went wrong.
