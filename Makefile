@@ -4,7 +4,7 @@ GO   ?= go
 LINT := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 UNIT := $$($(GO) list ./... | grep -v /e2e)
 
-.PHONY: help deps demo build check lint test test-long rows bench bench-peer clean
+.PHONY: help deps demo detector build check lint test test-long rows bench bench-peer clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -12,9 +12,14 @@ help:            ## this list
 deps:            ## install what demo and tests need and this machine lacks
 	@scripts/deps.sh all
 
-demo:            ## cloud + simulated glasses + demo app: live video in a browser
+demo:            ## cloud + simulated glasses + demo app + animal detector: live video in a browser
 	@scripts/deps.sh demo
-	@$(GO) run ./cmd/glimpse demo
+	@$(GO) build -o bin/glimpse-detect ./cmd/glimpse-detect || echo "demo: going on without the animal detector"
+	@$(GO) run ./cmd/glimpse demo --detector bin/glimpse-detect
+
+detector:        ## bin/glimpse-detect, with a C compiler and the library that it loads
+	@scripts/onnxruntime.sh
+	@CGO_ENABLED=1 $(GO) build -trimpath -o bin/glimpse-detect ./cmd/glimpse-detect
 
 build:           ## the server as one static binary, bin/glimpse
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/glimpse ./cmd/glimpse

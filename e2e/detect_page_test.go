@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"image/png"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -159,4 +160,40 @@ func wantClearing(t *testing.T, b *browser, page string, det *process) {
 	det.stop()
 	b.waitPlayer(page, "glimpse.drawn === null && glimpse.state === 'live'")
 	b.waitPlayer(page, "glimpse.detector === 'stopped'")
+}
+
+// The demo with the detector: two pages, boxes on the second, also of what anybody
+// publishes to the original's address; Ctrl-C ends all of it.
+//
+// E9 E11 E35
+func TestDemoWithDetector(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	d := start(t, "glimpse demo", []string{"TMPDIR=" + tmp, "GLIMPSE_ONNXRUNTIME=" + onnxRuntime(t)}, binary, "demo", "--detector", detectorBinary(t))
+	m, _ := d.waitLine(`With animals:\s+(http://\S+/live/\S+/detect)`, 0)
+	d.waitLine(`Classifier of single pictures: ws://`, 0)
+	b := startBrowser(t)
+	b.do(nil, "open", "glasses", m[1])
+	b.waitPlayer("glasses", "glimpse.state === 'live' && glimpse.drawn && glimpse.drawn.boxes.length > 0")
+
+	own, _ := d.waitLine(`Your own video: publish to (rtmp://localhost:\d+/live/stream) and open (http://\S+/live/stream/detect)`, 0)
+	publishClip(t, own[1])
+	b.do(nil, "open", "standing", own[2])
+	b.waitPlayer("standing", "glimpse.state === 'live' && glimpse.drawn && glimpse.drawn.boxes.length > 0")
+	b.wantNoFaults("standing")
+
+	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.done:
+		if d.err != nil {
+			t.Errorf("Ctrl-C: %v", d.err)
+		}
+	case <-patienceOver():
+		t.Fatal("Ctrl-C did not end it")
+	}
+	if err := syscall.Kill(-d.cmd.Process.Pid, 0); err == nil {
+		t.Error("a child process is left behind")
+	}
 }

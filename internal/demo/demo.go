@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,12 +35,14 @@ type Wanted struct {
 	User                           string // the wearer
 	Package, APIKey, AppURL        string // the app, whose webhook is AppURL + "/webhook"
 	Permissions                    []string
+	Standing                       string // key, playback id and name of a stream for anybody's encoder
 }
 
 // Cloud is a cloud that listens already.
 type Cloud struct {
 	URL   string // for people and glasses, for example http://localhost:8002
 	Token string // core token of Wanted.User
+	RTMP  string // address on which encoders are taken
 	// Run serves until ctx ends and then takes the cloud down.
 	Run func(ctx context.Context) error
 	// Notes are sentences for the person at the keyboard: what is off and why.
@@ -52,6 +55,9 @@ type Config struct {
 	Stdin  io.Reader                                     // what the wearer types; nil for nothing
 	Stdout io.Writer
 	Logger *slog.Logger // of the app and the glasses; nil for none
+	// Detector is the animal detector's program; empty: beside this one, or in the
+	// PATH. Without one the demo says so.
+	Detector string
 }
 
 // Run shows the demo until ctx ends or the wearer quits; both are no error. It
@@ -66,7 +72,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	p := &page{out: cfg.Stdout}
+	p := &page{out: cfg.Stdout, pages: make(chan string, 1)}
 	key := rand.Text()
 	app, err := sdk.New(sdk.Config{
 		Package: appPackage, APIKey: key, OnSession: onSession(cfg.Logger, p.live), Logger: cfg.Logger,
@@ -84,12 +90,27 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		DataDir:  dir,
 		HTTPAddr: freeAddr("tcp", ":8002"), RTMPAddr: freeAddr("tcp", ":1935"), WebRTCAddr: freeAddr("udp", ":8189"),
 		User: wearer, Package: appPackage, APIKey: key, AppURL: address,
-		Permissions: []string{"CAMERA", "MICROPHONE"},
+		Permissions: []string{"CAMERA", "MICROPHONE"}, Standing: standing,
 	})
 	if err != nil {
 		return fmt.Errorf("demo: start the cloud: %w", err)
 	}
 	p.notes = cloud.Notes
+	if _, port, err := net.SplitHostPort(cloud.RTMP); err == nil {
+		p.publish = "rtmp://localhost:" + port + "/live/" + standing
+		p.published = cloud.URL + "/live/" + standing + "/detect"
+	}
+	if program := findDetector(cfg.Detector); program == "" {
+		p.notes = append(p.notes, noDetector)
+	} else {
+		p.detects = true
+		d := &detector{program: program, key: key, listen: freeAddr("tcp", "localhost:8765"), page: p}
+		watching, stop := context.WithCancel(ctx)
+		var child sync.WaitGroup
+		child.Go(func() { d.run(watching, p.pages) })
+		defer child.Wait()
+		defer stop()
+	}
 	return play(ctx, cfg, cloud, app, p)
 }
 
@@ -159,7 +180,8 @@ func freeAddr(network, address string) string {
 		c, err = net.Listen(network, address)
 	}
 	if err != nil {
-		return ":0"
+		host, _, _ := strings.Cut(address, ":")
+		return host + ":0"
 	}
 	_ = c.Close()
 	return address
@@ -168,9 +190,15 @@ func freeAddr(network, address string) string {
 // page tells the person at the keyboard where to look. It passes on what the
 // glasses show, line by line.
 type page struct {
-	mu    sync.Mutex
-	out   io.Writer
-	notes []string
+	out     io.Writer
+	notes   []string
+	detects bool        // there is a detector,
+	pages   chan string // which looks at these; the newest counts
+	// publish is where anybody may publish beside the glasses, published where that
+	// is seen; both may be empty.
+	publish, published string
+
+	mu    sync.Mutex // guards out and shown
 	shown string
 }
 
@@ -181,6 +209,13 @@ func (p *page) Write(b []byte) (int, error) {
 	return p.out.Write(b)
 }
 
+// print passes on a line.
+func (p *page) print(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintln(p.out, line)
+}
+
 // live prints the page of a stream, once.
 func (p *page) live(urls protocol.URLs) {
 	p.mu.Lock()
@@ -189,7 +224,19 @@ func (p *page) live(urls protocol.URLs) {
 		return
 	}
 	p.shown = urls.Preview
-	fmt.Fprintf(p.out, "\n  Watch it live:  %s\n\n", urls.Preview)
+	fmt.Fprintf(p.out, "\n  Watch it live:  %s\n", urls.Preview)
+	if p.detects {
+		fmt.Fprintf(p.out, "  With animals:   %s/detect\n", strings.TrimRight(urls.Preview, "/"))
+		if p.publish != "" {
+			fmt.Fprintf(p.out, "  Your own video: publish to %s and open %s\n", p.publish, p.published)
+		}
+		select {
+		case <-p.pages: // nobody looked at it yet
+		default:
+		}
+		p.pages <- urls.Preview
+	}
+	_, _ = fmt.Fprintln(p.out)
 	for _, n := range p.notes {
 		fmt.Fprintf(p.out, "  Note: %s\n", n)
 	}

@@ -363,7 +363,7 @@ func TestFreeAddr(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := ln.Addr().String()
-	if got := freeAddr("tcp", taken); got != ":0" {
+	if got := freeAddr("tcp", taken); got != "127.0.0.1:0" {
 		t.Errorf("taken address: %s", got)
 	}
 	ln.Close()
