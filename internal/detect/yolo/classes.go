@@ -39,11 +39,20 @@ func (s *Spec) Wanted(choice string) ([]bool, error) {
 		if i >= 0 {
 			wanted[i], any = true, true
 		} else if choice != "animals" {
-			return nil, fmt.Errorf("%w: it knows no %q; it knows %s", ErrModel, name, strings.Join(s.Names, ", "))
+			return nil, fmt.Errorf("%w: it knows no %q; it knows %s", ErrModel, name, s.some())
 		}
 	}
 	if !any {
-		return nil, fmt.Errorf("%w: it knows no animals; it knows %s. Say which of them to look for with --classes", ErrModel, strings.Join(s.Names, ", "))
+		return nil, fmt.Errorf("%w: it knows no animals; it knows %s. Say which of them to look for with --classes", ErrModel, s.some())
 	}
 	return wanted, nil
+}
+
+// some is a list of the names for people, not all of a thousand.
+func (s *Spec) some() string {
+	const most = 20
+	if n := len(s.Names); n > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(s.Names[:most], ", "), n-most)
+	}
+	return strings.Join(s.Names, ", ")
 }
