@@ -100,7 +100,7 @@ const commands = {
   sent: (name) => pages.get(name).evaluate(async () => {
     for (const s of (await window.publisher.pc.getStats()).values()) {
       if (s.type === 'outbound-rtp' && s.kind === 'video') {
-        return { frames: s.framesEncoded ?? 0, keys: s.keyFramesEncoded ?? 0, plis: s.pliCount ?? 0, nacks: s.nackCount ?? 0, bytes: s.bytesSent ?? 0, width: s.frameWidth ?? 0 };
+        return { frames: s.framesSent ?? 0, keys: s.keyFramesEncoded ?? 0, plis: s.pliCount ?? 0, nacks: s.nackCount ?? 0, bytes: s.bytesSent ?? 0, width: s.frameWidth ?? 0 };
       }
     }
     return { frames: 0, keys: 0, plis: 0, nacks: 0, bytes: 0, width: 0 };

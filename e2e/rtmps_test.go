@@ -111,9 +111,8 @@ func TestCrowdLeaves(t *testing.T) {
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
 	c.wantStatus(s.ID, "live")
-	reader := start(t, "ffmpeg reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
-		"-i", s.Play["rtmp"], "-c", "copy", "-f", "null", "-progress", "pipe:1", "-")
-	reader.waitLine(`^frame=[1-9]`, 0)
+	reader := whole(t, s)
+	pictures := func() int { return reader.count(`^0, +\d`) }
 	files := c.files()
 	players := stalledPlayers(t, s.Play["rtmp"], crowd)
 	watching := func() int {
@@ -124,15 +123,16 @@ func TestCrowdLeaves(t *testing.T) {
 		return now.Stats.Viewers["rtmp"]
 	}
 	eventually(t, "the crowd watches", func() bool { return watching() == crowd+1 })
-	before := reader.lastFrame()
-	eventually(t, "another reader gets pictures", func() bool { return reader.lastFrame() > before+60 })
+	before := pictures()
+	eventually(t, "another reader gets pictures", func() bool { return pictures() > before+60 })
 	for _, p := range slices.Backward(players) {
 		p.Close()
 	}
+	within(t, 5*time.Second, "files come back", func() bool { return c.files() <= files+3 })
 	eventually(t, "the crowd is gone", func() bool { return watching() == 1 })
-	eventually(t, "files come back", func() bool { return c.files() <= files+3 })
-	before = reader.lastFrame()
-	eventually(t, "the reader still gets pictures", func() bool { return reader.lastFrame() > before+30 })
+	before = pictures()
+	eventually(t, "the reader still gets pictures", func() bool { return pictures() > before+30 })
+	reader.wantWhole(30)
 }
 
 // stalledPlayers ask to play and then read nothing.

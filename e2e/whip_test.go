@@ -61,20 +61,34 @@ func TestChromiumPublishesWithLoss(t *testing.T) {
 	b.do(nil, "open", "viewer", s.Play["page"]+"?protocol=webrtc", map[string]any{"answer": []string{"nothing", ""}})
 	b.waitPlayer("viewer", "glimpse.state === 'live' && glimpse.framesDecoded > 60")
 	network.lose(5)
-	const seconds = 15
+	const seconds = 30
 	var before, after sent
 	var r received
+	came := func() int {
+		var now struct{ Stats struct{ Frames int } }
+		c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
+		return now.Stats.Frames
+	}
 	b.do(&before, "sent", "camera")
+	whole := -came()
 	b.do(&r, "received", "viewer", seconds)
 	b.do(&after, "sent", "camera")
+	whole += came()
 	frames := after.Frames - before.Frames
-	t.Logf("%+v of %d sent, %d requests for key frames, %d for packets", r, frames, after.Plis-before.Plis, after.Nacks-before.Nacks)
+	t.Logf("%d pictures sent, %d whole, viewer: %+v; %d requests for key frames, %d for packets", frames, whole, r, after.Plis-before.Plis, after.Nacks-before.Nacks)
 	if after.Nacks == before.Nacks || frames < seconds*10 {
 		t.Fatal("too little was sent or lost")
 	}
 	// What comes again after 200 ms is too late; then a key frame must come first.
-	if (r.Received+5)*100 < frames*95 || (r.Decoded+5)*100 < r.Received*99 { // some are on their way
-		t.Errorf("%d pictures sent, %d received, %d decoded", frames, r.Received, r.Decoded)
+	// Of pictures that the encoder never sent nobody knows. Some are on their way.
+	const onTheWay = 3
+	if (whole+onTheWay)*100 < frames*99 {
+		t.Errorf("%d pictures sent, %d whole", frames, whole)
+	}
+	// Decoders that are short of the processor leave some out; what is broken makes
+	// them ask for a key frame.
+	if (r.Received+onTheWay)*100 < whole*99 || r.Plis > 0 {
+		t.Errorf("%d pictures whole, %d received, %d requests for key frames by the viewer", whole, r.Received, r.Plis)
 	}
 	if r.Longest > 1000 || after.Plis-before.Plis > seconds {
 		t.Errorf("a picture stood still for %.0f ms; %d requests for key frames", r.Longest, after.Plis-before.Plis)
