@@ -63,6 +63,13 @@ func (c *drawing) draw(pts time.Duration) {
 	c.sink.Picture(transcode.Decoded{Frame: &key, Came: time.Now(), Width: w, Height: h, Planes: make([]byte, 3*w*h)})
 }
 
+// started counts the children so far.
+func (e *easel) started() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.children)
+}
+
 func (e *easel) next(t *testing.T) *drawing {
 	t.Helper()
 	select {

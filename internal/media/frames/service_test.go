@@ -113,7 +113,7 @@ func TestUnusedDecoderStops(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		again := s.subscribe(t, "a", Options{10, 640, JPEG})
 		synctest.Wait()
-		if c.gone() || len(e.children) != 1 {
+		if c.gone() || e.started() != 1 {
 			t.Fatal("somebody who came back had to wait for another decoder")
 		}
 		again.Close()
@@ -150,7 +150,7 @@ func TestRateChanges(t *testing.T) {
 		fast.Close()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if len(e.children) != 2 {
+		if e.started() != 2 {
 			t.Error("replaced at once")
 		}
 		time.Sleep(6 * time.Second)

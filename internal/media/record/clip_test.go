@@ -193,12 +193,12 @@ func TestClipRefusals(t *testing.T) {
 		}
 		s.wantNoEmpty()
 		s.disk.set(nil)
-		s.disk.free = 1
+		s.disk.leave(1)
 		time.Sleep(2 * time.Second)
 		if err := clip(Span{Last: time.Second}); !errors.Is(err, ErrDiskFull) {
 			t.Errorf("full disk: %v", err)
 		}
-		s.disk.free = 0
+		s.disk.leave(0)
 		time.Sleep(2 * time.Second)
 		src.run(5 * time.Second)
 		if err := clip(Span{Last: 5 * time.Second}); err != nil {

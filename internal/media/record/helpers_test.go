@@ -88,6 +88,13 @@ func (d *faulty) set(err error) {
 	d.err = err
 }
 
+// leave says how much of 100 is free from now on; 0: all.
+func (d *faulty) leave(free uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free = free
+}
+
 func (d *faulty) Create(name string) (file, error) {
 	f, err := d.disk.Create(name) // a full disk still makes names
 	return faultyFile{f, d}, err

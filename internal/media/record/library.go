@@ -150,7 +150,7 @@ func (l *Library) remove(id string) (Info, error) {
 		l.mu.Unlock()
 		return Info{}, ErrUnknown
 	case it.open:
-		l.mu.Unlock()
+		defer l.mu.Unlock()
 		return it.info, ErrBusy
 	}
 	it.deleted = true
