@@ -23,9 +23,9 @@ func (c *AV1) Elementary(key []byte) (format string, stream []byte) {
 	return "obu", b
 }
 
-// Decodable is an access unit for a decoder that is fed one after the other, and
-// FourCC the codec's name in AVI and IVF. A key frame brings the track's
-// parameters; those inside a picture that could change its size are left out.
+// Decodable is an access unit for a decoder that is fed one after the other. A key
+// frame brings the track's parameters; those inside a picture that could change
+// its size are left out.
 func (c *H264) Decodable(payload []byte, key bool) []byte {
 	picture := func(n byte) bool { n &= 0x1f; return n == NALSlice || n == NALIDR || n == NALPPS }
 	if !key {
@@ -34,8 +34,9 @@ func (c *H264) Decodable(payload []byte, key bool) []byte {
 	return elementary(payload, picture, c.SPS, c.PPS)
 }
 
-// FourCC is "H264".
-func (c *H264) FourCC() string { return "H264" }
+// IVF is the codec's name in that container, and the name of ffmpeg's decoder where
+// it does not know it by the first.
+func (c *H264) IVF() (fourCC, decoder string) { return "H264", "" }
 
 // Decodable is an access unit for a decoder; see H264.Decodable.
 func (c *H265) Decodable(payload []byte, key bool) []byte {
@@ -46,8 +47,8 @@ func (c *H265) Decodable(payload []byte, key bool) []byte {
 	return elementary(payload, picture, c.VPS, c.SPS, c.PPS)
 }
 
-// FourCC is "HEVC".
-func (c *H265) FourCC() string { return "HEVC" }
+// IVF is the codec's name in that container and ffmpeg's; see H264.IVF.
+func (c *H265) IVF() (fourCC, decoder string) { return "HEVC", "hevc" }
 
 // Decodable is an access unit for a decoder; see H264.Decodable.
 func (c *AV1) Decodable(payload []byte, key bool) []byte {
@@ -63,8 +64,8 @@ func (c *AV1) Decodable(payload []byte, key bool) []byte {
 	return b
 }
 
-// FourCC is "AV01".
-func (c *AV1) FourCC() string { return "AV01" }
+// IVF is the codec's name in that container; see H264.IVF.
+func (c *AV1) IVF() (fourCC, decoder string) { return "AV01", "" }
 
 // elementary is a byte stream of parameter sets and the NAL units that are
 // pictures by their first byte.

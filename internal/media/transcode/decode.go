@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,7 +89,7 @@ func (t *Transcoder) Decode(ctx context.Context, run *hub.Run, d Decoding, sink 
 type decodable interface {
 	codec.Video
 	Decodable(payload []byte, key bool) []byte
-	FourCC() string
+	IVF() (fourCC, decoder string)
 }
 
 // decode runs one child, for one set of parameters.
@@ -103,11 +104,11 @@ func (t *Transcoder) decode(ctx context.Context, in *decodeInput, d Decoding) er
 	}
 	clock := &pictureClock{base: first.PTS, tick: time.Microsecond}
 	clock.slack = time.Duration(float64(time.Second) / d.FPS) // what is not chosen does not come
-	sw, sh := c.Size()
 	out := decodeOutput{sink: in.sink, clock: clock, live: in.live}
-	out.width, out.height = Fit(d.Width, sw, sh)
+	sourceWidth, sourceHeight := c.Size()
+	out.width, out.height = Fit(d.Width, sourceWidth, sourceHeight)
 	return t.pipe(ctx, &clock.stall, pipeline{
-		args: decodeArgs(out.width, out.height, sh, d.FPS), hangs: decodeHangs,
+		args: decodeArgs(c, out.width, out.height, d.FPS), hangs: decodeHangs,
 		feed: func(ctx context.Context, w io.Writer) error { return in.feed(ctx, w, c, clock) },
 		read: out.read,
 	})
@@ -117,20 +118,25 @@ func (t *Transcoder) decode(ctx context.Context, in *decodeInput, d Decoding) er
 // without drift: each is due one interval after the one before was due, not after
 // it came. Without one thread for the encoder, raw as it is, each picture would
 // wait for the next. Untagged pictures have the colours of their height.
-func decodeArgs(width, height, sourceHeight int, fps float64) []string {
+func decodeArgs(c decodable, width, height int, fps float64) []string {
 	interval := strconv.FormatFloat(1/fps, 'f', 6, 64)
 	matrix := "bt601"
-	if sourceHeight >= 720 {
+	if _, sourceHeight := c.Size(); sourceHeight >= 720 {
 		matrix = "bt709"
 	}
 	choose := "select='if(gte(t,ld(0)-0.005),0*st(0,if(lt(t-ld(0)," + interval + "),ld(0)+" + interval + ",t+" + interval + "))+1,0)'"
 	scale := fmt.Sprintf("scale=%d:%d:flags=area:in_color_matrix=%s:out_color_matrix=bt601:out_range=full", width, height, matrix)
-	return []string{
-		"-nostdin", "-hide_banner", "-loglevel", "error", "-flags", "low_delay", "-copyts", "-threads", "1",
-		"-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0", "-protocol_whitelist", "pipe", "-f", "ivf", "-i", "pipe:0",
-		"-map", "0:v:0", "-vf", choose + "," + scale, "-vsync", "passthrough", "-enc_time_base", "-1",
-		"-pix_fmt", "yuvj444p", "-c:v", "rawvideo", "-threads:v", "1", "-flush_packets", "1", "-f", "nut", "pipe:1",
+	var decoder []string
+	if _, name := c.IVF(); name != "" {
+		decoder = []string{"-c:v", name}
 	}
+	return slices.Concat([]string{
+		"-nostdin", "-hide_banner", "-loglevel", "error", "-flags", "low_delay", "-copyts", "-threads", "1",
+		"-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0", "-protocol_whitelist", "pipe",
+	}, decoder, []string{
+		"-f", "ivf", "-i", "pipe:0", "-map", "0:v:0", "-vf", choose + "," + scale, "-vsync", "passthrough", "-enc_time_base", "-1",
+		"-pix_fmt", "yuvj444p", "-c:v", "rawvideo", "-threads:v", "1", "-flush_packets", "1", "-f", "nut", "pipe:1",
+	})
 }
 
 // decodeInput feeds children, one after the other.
@@ -181,7 +187,8 @@ func pictures(frames []*frame.Frame) []*frame.Frame {
 // child refuses.
 func (in *decodeInput) feed(ctx context.Context, w io.Writer, c decodable, clock *pictureClock) error {
 	width, height := c.Size()
-	ivf, err := newIVFWriter(w, c.FourCC(), width, height)
+	fourCC, _ := c.IVF()
+	ivf, err := newIVFWriter(w, fourCC, width, height)
 	if err != nil {
 		return err
 	}

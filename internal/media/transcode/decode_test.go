@@ -1,10 +1,13 @@
 package transcode
 
 import (
+	"bytes"
+	"encoding/binary"
 	"sync"
 	"testing"
 	"time"
 
+	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 )
 
@@ -62,7 +65,7 @@ func TestDecode(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		frames []*frame.Frame
-	}{{"H.264 with B-frames", reordered(t)}} {
+	}{{"H.264 with B-frames", reordered(t)}, {"H.265", h265(t)}, {"AV1", av1(t)}} {
 		t.Run(c.name, func(t *testing.T) {
 			log := newPictureLog()
 			decodeAll(t, newTranscoder(t, Config{}), c.frames, Decoding{Width: 160, FPS: 1000}, log)
@@ -129,4 +132,57 @@ func TestLoad(t *testing.T) {
 	step(2*time.Minute, 0, false, false) // well for a minute
 	step(time.Second, 0, true, true)
 	step(11*time.Second, 0, false, false)
+}
+
+const threeSeconds = "testsrc2=size=320x240:rate=30:duration=3"
+
+// h265 encodes pictures.
+func h265(t *testing.T) []*frame.Frame {
+	t.Helper()
+	file := ffmpeg(t, nil, "-f", "lavfi", "-i", threeSeconds, "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+		"-x265-params", "log-level=none:bframes=0:keyint=30:aud=1", "-f", "hevc", "pipe:1")
+	delimiter := []byte{0, 0, 0, 1, 0x46, 1}
+	var units [][]byte
+	for _, unit := range bytes.Split(file, delimiter)[1:] {
+		units = append(units, append(bytes.Clone(delimiter), unit...))
+	}
+	p := codec.NewPictures("H.265")
+	return timed(t, p, p.AnnexB, units)
+}
+
+// av1 encodes pictures and takes them out of an IVF file, without the delimiter.
+func av1(t *testing.T) []*frame.Frame {
+	t.Helper()
+	file := ffmpeg(t, nil, "-f", "lavfi", "-i", threeSeconds, "-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime",
+		"-pix_fmt", "yuv420p", "-g", "30", "-f", "ivf", "pipe:1")
+	var units [][]byte
+	for b := file[32:]; len(b) > 12; {
+		n := 12 + int(binary.LittleEndian.Uint32(b))
+		units = append(units, bytes.TrimPrefix(b[12:n], []byte{0x12, 0}))
+		b = b[n:]
+	}
+	p := codec.NewPictures("AV1")
+	return timed(t, p, p.Take, units)
+}
+
+// timed makes frames of access units, 30 a second.
+func timed(t *testing.T, p *codec.Pictures, take func([]byte) ([]byte, bool, error), units [][]byte) []*frame.Frame {
+	t.Helper()
+	var frames []*frame.Frame
+	var track *frame.Track
+	for i, u := range units {
+		payload, key, err := take(u)
+		if err != nil || payload == nil {
+			t.Fatalf("access unit %d: %v", i, err)
+		}
+		if track == nil {
+			track = &frame.Track{Codec: p.Codec()}
+		}
+		at := time.Duration(i) * time.Second / 30
+		frames = append(frames, &frame.Frame{Track: track, PTS: at, DTS: at, Key: key, Payload: payload})
+	}
+	if len(frames) != 90 {
+		t.Fatalf("%d access units", len(frames))
+	}
+	return frames
 }
