@@ -30,6 +30,11 @@ func TestDemo(t *testing.T) {
 		t.Error("viewers are told who the wearer is")
 	}
 
+	d.say("say clip that")
+	clip, _ := d.waitLine(`Your clip:\s+(http://\S+)`, 0)
+	b.do(nil, "open", "clip", clip[1])
+	b.wantReplay("clip", 1)
+
 	d.say("say stop stream")
 	d.waitLine("🛑 Stream stopped", 0)
 	b.waitPlayer("demo", "glimpse.state === 'ended'")

@@ -2,7 +2,6 @@ package sdk
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,29 +60,7 @@ func (f Frame) Result(found ...protocol.Detection) protocol.Detections {
 }
 
 func (l Live) post(ctx context.Context, v any) error {
-	at, err := l.at("detections", nil)
-	if err != nil {
-		return err
-	}
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header = l.header()
-	req.Header.Set("Content-Type", "application/json")
-	res, err := l.client().Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode < 300 {
-		return nil
-	}
-	return answered(res)
+	return l.call(ctx, http.MethodPost, "detections", v, nil)
 }
 
 // Detections iterates over what apps find in the stream, from the last 3 s on. A

@@ -2,6 +2,7 @@
 import { api, ApiError } from './api.js';
 import { el, setText, show } from './dom.js';
 import { mountPlayer } from './player-view.js';
+import { Recordings } from './recordings.js';
 import { StreamRow } from './stream-row.js';
 
 const page = document.getElementById('page');
@@ -14,6 +15,7 @@ let watching = null; // the player that is open
 const trouble = el('p', { className: 'card error', role: 'alert' });
 const watch = el('section', { className: 'card watch', hidden: true });
 const list = el('ul', { className: 'streams' });
+const kept = new Recordings({ onfail: failed });
 const empty = el('div', { className: 'card centre' });
 const problem = el('p', { className: 'error', role: 'alert' }); // of the last action
 const name = el('input', {
@@ -68,6 +70,7 @@ async function refresh(message = '') {
   clearTimeout(timer);
   try {
     draw((await api('GET', '/streams')).streams);
+    await kept.refresh();
     setText(trouble, '');
   } catch (err) {
     if (err.status === 401 || err.status === 403) return askLogin(message);
@@ -79,7 +82,7 @@ async function refresh(message = '') {
 }
 
 function draw(streams) {
-  if (!form.isConnected) page.replaceChildren(trouble, watch, form, empty, list);
+  if (!form.isConnected) page.replaceChildren(trouble, watch, form, empty, list, kept.element);
   show(logout, true);
   const rank = { live: 0, interrupted: 1, idle: 2 };
   streams.sort((a, b) => rank[a.status] - rank[b.status] || (a.name || a.id).localeCompare(b.name || b.id));
@@ -89,7 +92,7 @@ function draw(streams) {
     rows.delete(id);
   }
   streams.forEach((s, i) => {
-    if (!rows.has(s.id)) rows.set(s.id, new StreamRow({ onwatch: open, ondelete: remove }));
+    if (!rows.has(s.id)) rows.set(s.id, new StreamRow({ onwatch: open, ondelete: remove, onfail: failed, onchange: () => refresh() }));
     const row = rows.get(s.id);
     row.update(s);
     if (list.children[i] !== row.element) list.insertBefore(row.element, list.children[i] ?? null);

@@ -1,12 +1,14 @@
 // One stream in the operator's list.
 import { el, setText, show } from './dom.js';
+import { KeepButtons } from './recordings.js';
 
 const states = { live: 'live', interrupted: 'reconnecting', idle: 'idle' };
 
 // StreamRow shows a stream and keeps its element, so that an open list of
 // addresses stays open while figures change.
 export class StreamRow {
-  constructor({ onwatch, ondelete }) {
+  constructor({ onwatch, ondelete, onfail, onchange }) {
+    this.keep = new KeepButtons({ onfail, onchange });
     this.title = el('h2');
     this.state = el('span', { className: 'state' });
     this.viewers = el('span');
@@ -23,12 +25,13 @@ export class StreamRow {
     this.element = el('li', { className: 'card stream' },
       el('div', { className: 'thumb' }, this.image, this.noImage),
       el('div', {}, this.title, el('p', { className: 'meta' }, this.state, this.viewers, this.figures, this.id)),
-      el('div', { className: 'actions' }, this.watch, this.page, this.detect, this.end),
+      el('div', { className: 'actions' }, this.watch, this.keep.record, this.keep.clip, this.page, this.detect, this.end),
       this.details);
   }
 
   update(s) {
     this.stream = s;
+    this.keep.update(s);
     setText(this.title, s.name || s.wearer || s.id);
     setText(this.state, states[s.status] ?? s.status);
     this.state.dataset.state = s.status;

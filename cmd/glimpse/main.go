@@ -36,6 +36,8 @@ type cli struct {
 	Demo       demoCommand       `cmd:"" help:"Cloud, simulated glasses and a demo app in one, for a first look."`
 	Glasses    glassesCommand    `cmd:"" help:"Simulated glasses: connect to a cloud, obey it, publish a clip."`
 	User       userCommand       `cmd:"" help:"Wearers and their tokens."`
+	Recordings recordingsCommand `cmd:"" help:"Recordings and clips: list, start, stop, download, delete."`
+	Clip       clipCommand       `cmd:"" help:"Make an MP4 of what a stream has just shown."`
 	Tap        tapCommand        `cmd:"" help:"Watch the messages of a wearer's apps and glasses."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

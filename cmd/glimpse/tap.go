@@ -5,16 +5,13 @@ import (
 	"os"
 
 	"glimpse/internal/glasses"
-	"glimpse/internal/server"
 	"glimpse/internal/tapview"
 )
 
 type tapCommand struct {
-	configFlags
-	User   string `arg:"" placeholder:"WEARER" help:"Whose messages, usually an e-mail address. The wearer need not be here yet."`
-	Server string `placeholder:"URL" help:"Address of the cloud; the configured one when left out."`
-	Token  string `env:"GLIMPSE_ADMIN_TOKEN" help:"The admin token; the configured one, or the data folder's, when left out."`
-	JSON   bool   `name:"json" help:"One JSON object a line, with whole bodies."`
+	operatorFlags
+	User string `arg:"" placeholder:"WEARER" help:"Whose messages, usually an e-mail address. The wearer need not be here yet."`
+	JSON bool   `name:"json" help:"One JSON object a line, with whole bodies."`
 }
 
 // Help tells what is shown.
@@ -26,23 +23,12 @@ for a server that restarts; Ctrl-C ends it.`
 }
 
 func (c *tapCommand) Run(ctx context.Context) error {
-	url, token := c.Server, c.Token
-	if url == "" || token == "" {
-		cfg, err := c.load()
-		if err != nil {
-			return err
-		}
-		if url == "" {
-			url = server.LocalURL(cfg)
-		}
-		if token == "" {
-			if token, err = server.AdminToken(cfg); err != nil {
-				return err
-			}
-		}
+	cloud, err := c.client()
+	if err != nil {
+		return err
 	}
 	return tapview.Run(ctx, tapview.Config{
-		Server: url, Token: token, User: c.User, JSON: c.JSON,
+		Server: cloud.Server, Token: cloud.Token, User: c.User, JSON: c.JSON,
 		Colour: glasses.IsTerminal(os.Stdout), Notes: os.Stderr,
 	}, os.Stdout)
 }

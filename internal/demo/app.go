@@ -15,6 +15,7 @@ type app struct {
 	session *sdk.Session
 	log     *slog.Logger
 	live    func(protocol.URLs) // the stream became active
+	clipped func(page string)   // a clip was made
 
 	orders chan order
 	mu     sync.Mutex
@@ -23,9 +24,9 @@ type app struct {
 }
 
 // onSession is the app: it streams until the session ends.
-func onSession(log *slog.Logger, live func(protocol.URLs)) func(context.Context, *sdk.Session) error {
+func onSession(log *slog.Logger, live func(protocol.URLs), clipped func(string)) func(context.Context, *sdk.Session) error {
 	return func(ctx context.Context, s *sdk.Session) error {
-		a := &app{session: s, log: log, live: live, orders: make(chan order, 8)}
+		a := &app{session: s, log: log, live: live, clipped: clipped, orders: make(chan order, 8)}
 		var helpers sync.WaitGroup
 		defer helpers.Wait()
 		statuses := s.Statuses(ctx) // before the start, so that none is missed
@@ -138,6 +139,8 @@ func (a *app) listen(ctx context.Context) {
 				text = "Stream Status: " + st.Status().State
 			}
 			a.show(ctx, text)
+		case orderClip:
+			a.clip(ctx)
 		case orderStart, orderStop:
 			select {
 			case a.orders <- o:
@@ -146,6 +149,26 @@ func (a *app) listen(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// clipLength is what "clip that" keeps.
+const clipLength = 30 * time.Second
+
+// clip keeps what the wearer has just seen, and shows where it can be watched.
+func (a *app) clip(ctx context.Context) {
+	st := a.current()
+	if st == nil {
+		a.show(ctx, textNone)
+		return
+	}
+	clip, err := st.Clip(ctx, clipLength)
+	if err != nil {
+		a.log.Warn("no clip", "err", err)
+		a.show(ctx, textNoClip)
+		return
+	}
+	a.show(ctx, "🎬 Clip saved\n\n"+clip.Page)
+	a.clipped(clip.Page)
 }
 
 // watchHealth warns the wearer when too many pictures are lost.

@@ -75,7 +75,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	p := &page{out: cfg.Stdout, pages: make(chan string, 1)}
 	key := rand.Text()
 	app, err := sdk.New(sdk.Config{
-		Package: appPackage, APIKey: key, OnSession: onSession(cfg.Logger, p.live), Logger: cfg.Logger,
+		Package: appPackage, APIKey: key, OnSession: onSession(cfg.Logger, p.live, p.clipped), Logger: cfg.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -216,6 +216,13 @@ func (p *page) print(line string) {
 	fmt.Fprintln(p.out, line)
 }
 
+// clipped prints where a clip can be watched.
+func (p *page) clipped(at string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.out, "\n  Your clip:  %s\n\n", at)
+}
+
 // live prints the page of a stream, once.
 func (p *page) live(urls protocol.URLs) {
 	p.mu.Lock()
@@ -240,5 +247,5 @@ func (p *page) live(urls protocol.URLs) {
 	for _, n := range p.notes {
 		fmt.Fprintf(p.out, "  Note: %s\n", n)
 	}
-	_, _ = fmt.Fprint(p.out, "  You are the wearer now. Try:  say stop stream   say start stream   drop 5s   help\n  Ctrl-C ends everything.\n\n")
+	_, _ = fmt.Fprint(p.out, "  You are the wearer now. Try:  say clip that   say stop stream   say start stream   drop 5s   help\n  Ctrl-C ends everything.\n\n")
 }

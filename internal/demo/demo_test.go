@@ -72,6 +72,7 @@ func TestHeard(t *testing.T) {
 		{"end stream", true, orderStop},
 		{"stream status", true, orderStatus},
 		{"start stream", true, orderStart},
+		{"Clip that!", true, orderClip},
 		{"stop stream", false, orderNone},
 		{"stop the stream", true, orderNone},
 		{"", true, orderNone},
@@ -205,7 +206,7 @@ func wearApp(t *testing.T, f func(t *testing.T, c *cloud, logs *bytes.Buffer)) {
 		logs := new(bytes.Buffer)
 		app, err := sdk.New(sdk.Config{
 			Package: appPackage, APIKey: "k", Logger: slog.New(slog.DiscardHandler),
-			OnSession:  onSession(slog.New(slog.NewTextHandler(logs, nil)), func(protocol.URLs) {}),
+			OnSession:  onSession(slog.New(slog.NewTextHandler(logs, nil)), func(protocol.URLs) {}, func(string) {}),
 			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dial, DisableKeepAlives: true}},
 		})
 		if err != nil {

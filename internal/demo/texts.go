@@ -14,6 +14,7 @@ const (
 	textStopping = "🛑 Stopping stream..."
 	textStopped  = "🛑 Stream stopped"
 	textNone     = "No active stream"
+	textNoClip   = "❌ No clip"
 )
 
 // statusText is what the wearer reads of a managed stream's status, in the
@@ -58,6 +59,7 @@ const (
 	orderStop
 	orderStart
 	orderStatus
+	orderClip
 )
 
 // heard finds an order in what the wearer said; only finished phrases count.
@@ -72,6 +74,7 @@ func heard(t protocol.Transcription) order {
 	}{
 		{"stop stream", orderStop}, {"end stream", orderStop},
 		{"stream status", orderStatus}, {"start stream", orderStart},
+		{"clip that", orderClip}, {"clip this", orderClip},
 	} {
 		if strings.Contains(said, o.words) {
 			return o.order

@@ -111,6 +111,12 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 		s.media.web.ServePlayer(w, r)
 	case rest == "detect":
 		s.media.web.ServeDetect(w, r)
+	case api.KeptHandles(rest):
+		id := ""
+		if stream != nil {
+			id = stream.ID()
+		}
+		s.control.api.ServeKept(w, r, id, rest)
 	case rest == "status.json":
 		s.media.web.ServeStatus(w, r)
 	case rest == "thumbnail.jpg":

@@ -149,6 +149,7 @@ type bench struct {
 	log     *strings.Builder
 
 	recordings *fakeRecordings
+	api        *API
 }
 
 func newBench(t testing.TB, cfg Config) *bench {
@@ -199,6 +200,7 @@ func newBench(t testing.TB, cfg Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.api = a
 	a.Mount(b.mux)
 	return b
 }

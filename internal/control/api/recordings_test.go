@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -189,4 +190,40 @@ func TestRecordingRefusals(t *testing.T) {
 	b.expect(b.call("DELETE", "/api/v1/recordings/x", ""), 409, codeInProgress)
 	b.recordings.err = ErrRecordingUnknown
 	b.expect(b.call("DELETE", "/api/v1/recordings/x", ""), 404, codeRecordingGone)
+}
+
+// An app that knows a stream's address and shows its key records it and makes
+// clips of it; nobody else does.
+func TestAppsKeep(t *testing.T) {
+	b := newBench(t, Config{})
+	call := func(method, rest, body, auth string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, "http://cloud.test:8002/live/x/"+rest, strings.NewReader(body))
+		r.Header.Set("Authorization", auth)
+		w := httptest.NewRecorder()
+		b.api.ServeKept(w, r, "s1", rest)
+		return w
+	}
+	const app = "Bearer com.fixed:fixed-key"
+	if w := call("POST", "clips", `{"last":30}`, app); w.Code != 201 || b.recordings.asked != (ClipSpec{Stream: "s1", Last: 30 * time.Second, By: "com.fixed"}) {
+		t.Errorf("%d %s, %+v", w.Code, w.Body, b.recordings.asked)
+	}
+	if w := call("POST", "recording", "", app); w.Code != 201 || !strings.Contains(w.Body.String(), "waiting") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, c := range []struct {
+		method, rest, body, auth string
+		status                   int
+	}{
+		{"POST", "clips", `{"last":30}`, "Bearer com.fixed:wrong-key", 401},
+		{"POST", "clips", `{"last":30}`, "", 401},
+		{"POST", "clips", `{`, app, 400},
+		{"POST", "clips", `{}`, app, 422},
+		{"GET", "clips", "", app, 405},
+		{"DELETE", "recording", "", app, 409},
+		{"DELETE", "recording", "", "Bearer " + adminToken, 409},
+	} {
+		if w := call(c.method, c.rest, c.body, c.auth); w.Code != c.status || !strings.Contains(w.Body.String(), `"code"`) {
+			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+		}
+	}
 }
