@@ -4,7 +4,7 @@ GO   ?= go
 LINT := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 UNIT := $$($(GO) list ./... | grep -v /e2e)
 
-.PHONY: help deps demo detector build check lint test test-long rows bench bench-peer clean
+.PHONY: help deps demo detector build check lint test test-long rows bench bench-peer curves clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,12 @@ bench: build     ## the promises' figures, as JSON lines and a table
 
 bench-peer: build ## the same beside another server: PEER=peer.json (bench/README.md), medians of 5
 	@$(GO) run ./bench -server bin/glimpse -peer $(PEER)
+
+curves: build    ## the scale curves of docs/performance.md, as SVG
+	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only rtmp,whep -sizes 10,100,500,1000 > bin/curves.jsonl
+	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only hls -sizes 10,100,500 >> bin/curves.jsonl
+	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only rtmp-ingest,srt-ingest,whip-ingest -sizes 1,10,100 >> bin/curves.jsonl
+	@$(GO) run ./tools/plot -o docs bin/curves.jsonl
 
 clean:           ## remove what was built
 	@rm -rf bin

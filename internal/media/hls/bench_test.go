@@ -22,6 +22,7 @@ func minute(b *testing.B) (*rig, *cmaf.Store) {
 		if store == nil {
 			store = r.pack.Store(r.stream.Run())
 			<-store.Ready()
+			store.Expect() // parts are closed at once
 			lead = store.Video().Snapshot().Segments[0].Number
 		}
 		if r.n%60 != 0 {

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,4 +114,34 @@ func TestPublisherRests(t *testing.T) {
 			t.Errorf("rested %v more when closed", d)
 		}
 	})
+}
+
+// A frame costs as many allocations with a thousand readers as with none.
+func TestPublishAllocatesOnce(t *testing.T) {
+	h := New(Config{}, slog.New(slog.DiscardHandler))
+	defer h.Close()
+	s, err := h.Open(Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Publish("k", PublisherInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.SetTrack(videoTrack), p.Video(0, 0, true, idr)); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		s.Run().Subscribe(ReaderOptions{})
+	}
+	at := time.Duration(0)
+	n := testing.AllocsPerRun(500, func() {
+		at += 33 * time.Millisecond
+		if err := p.Video(at, at, at%(330*time.Millisecond) == 0, idr); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 2 { // the frame, and now and then the ring
+		t.Errorf("%v allocations a frame", n)
+	}
 }

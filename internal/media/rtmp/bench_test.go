@@ -17,7 +17,7 @@ import (
 
 // benchFrames are a picture of 10 kB, as 720p30 at 2.5 Mb/s has it, and the
 // sound that goes with it.
-func benchFrames(b *testing.B) (picture, sound *frame.Frame) {
+func benchFrames(b testing.TB) (picture, sound *frame.Frame) {
 	b.Helper()
 	aac, err := codec.NewAAC([]byte{0x11, 0x90})
 	if err != nil {
@@ -174,5 +174,26 @@ func BenchmarkIngest(b *testing.B) {
 		if frames, err = rd.Next(b.Context(), frames); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// taking is a connection that takes everything.
+type taking struct{ net.Conn }
+
+func (taking) Write(b []byte) (int, error)      { return len(b), nil }
+func (taking) SetWriteDeadline(time.Time) error { return nil }
+
+// Writing to a reader does not allocate.
+func TestWriterDoesNotAllocate(t *testing.T) {
+	picture, sound := benchFrames(t)
+	w := newMediaWriter(taking{}, 1, time.Second)
+	if n := testing.AllocsPerRun(500, func() {
+		if err := errors.Join(w.Frame(sound), w.Frame(picture), w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		picture.DTS += 33 * time.Millisecond
+		sound.DTS = picture.DTS
+	}); n > 0 {
+		t.Errorf("%v allocations a picture", n)
 	}
 }
