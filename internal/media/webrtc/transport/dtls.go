@@ -214,7 +214,7 @@ func (l *link) Close() error {
 }
 
 // LocalAddr implements net.PacketConn.
-func (l *link) LocalAddr() net.Addr { return l.socket.conn.LocalAddr() }
+func (l *link) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(l.socket.addr()) }
 
 // RemoteAddr is where the peer is now.
 func (l *link) RemoteAddr() net.Addr {

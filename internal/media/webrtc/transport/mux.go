@@ -83,10 +83,9 @@ func Listen(cfg Config, log *slog.Logger) (*Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	local := socket.conn.LocalAddr().(*net.UDPAddr)
 	m := &Mux{
 		log: log, socket: socket, listener: listener, identity: id,
-		hosts: resolveHosts(cfg.Hosts, log), v6: local.IP.To4() == nil,
+		hosts: resolveHosts(cfg.Hosts, log), v6: socket.addr().Addr().Is6(),
 		peers: map[*Peer]struct{}{}, byUfrag: map[string]*Peer{},
 		byAddr: map[netip.AddrPort]*Peer{}, streams: map[*stream]struct{}{},
 	}
@@ -102,8 +101,7 @@ func listenBoth(addr string) (*socket, *net.TCPListener, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		at := s.conn.LocalAddr().(*net.UDPAddr)
-		t, err := net.ListenTCP("tcp", &net.TCPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone})
+		t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(s.addr()))
 		if err == nil {
 			return s, t, nil
 		}
@@ -145,7 +143,7 @@ func (m *Mux) Run(ctx context.Context) error {
 	m.closed = true
 	m.mu.Unlock()
 	m.cancel()
-	err := errors.Join(m.listener.Close(), m.socket.conn.SetReadDeadline(time.Now()))
+	err := errors.Join(m.listener.Close(), m.socket.stop())
 	readers.Wait()
 	m.closeStreams()
 	m.tasks.Wait()
@@ -183,12 +181,11 @@ func (m *Mux) fault(what any) {
 
 // read is the UDP socket's one reader.
 func (m *Mux) read() {
-	buf := make([]byte, maxDatagram)
 	for {
-		n, from, err := m.socket.read(buf)
+		b, from, err := m.socket.read()
 		switch {
 		case err == nil:
-			m.datagram(buf[:n], from, time.Now())
+			m.datagram(b, from, time.Now())
 		case m.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default:

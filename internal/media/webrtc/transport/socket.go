@@ -62,12 +62,12 @@ func trains(dst []train, sizes []int) []train {
 // socket is the one UDP socket. read is for one goroutine, write and send for
 // any number.
 type socket struct {
-	conn *net.UDPConn
+	conn  *net.UDPConn // closed on Linux, where the descriptor is our own
+	local netip.AddrPort
 	// wild says that it is bound to no address: answers then name the local
 	// address on which the peer reached us, or ICE fails on hosts with several.
 	wild bool
 	raw  rawSocket
-	oob  []byte // read's scratch
 }
 
 // listen opens the socket. Dual-stack when the address is a wildcard and the
@@ -81,7 +81,9 @@ func listen(addr string) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for webrtc: %w", err)
 	}
-	s := &socket{conn: conn, wild: local.IP == nil || local.IP.IsUnspecified(), oob: make([]byte, 128)}
+	s := &socket{conn: conn, wild: local.IP == nil || local.IP.IsUnspecified()}
+	bound := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	s.local = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("set up webrtc socket: %w", err), conn.Close())
 	}
@@ -89,32 +91,4 @@ func listen(addr string) (*socket, error) {
 }
 
 // addr is the local address.
-func (s *socket) addr() netip.AddrPort {
-	a := s.conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-}
-
-// read receives one datagram and says on which path it came.
-func (s *socket) read(b []byte) (int, path, error) {
-	n, oobn, _, from, err := s.conn.ReadMsgUDPAddrPort(b, s.oob)
-	if err != nil {
-		return 0, path{}, err
-	}
-	p := path{remote: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}
-	if s.wild {
-		p.local = localAddress(s.oob[:oobn])
-	}
-	return n, p, nil
-}
-
-// write sends one datagram that is not media: rare, and safe after close.
-func (s *socket) write(b []byte, p path) error {
-	if p.stream != nil {
-		return p.stream.send(b, train{count: 1, size: len(b), bytes: len(b)})
-	}
-	_, _, err := s.conn.WriteMsgUDPAddrPort(b, sourceMessage(p), p.remote)
-	return err
-}
-
-// close ends read and every later write. send must not be running.
-func (s *socket) close() error { return s.conn.Close() }
+func (s *socket) addr() netip.AddrPort { return s.local }

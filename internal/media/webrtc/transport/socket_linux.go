@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,10 @@ type rawSocket struct {
 	fd      int
 	v6      bool
 	segment bool // the kernel knows UDP_SEGMENT
+	in      *inbox
+
+	mu     sync.RWMutex // held while write writes
+	closed bool
 }
 
 // open sets the socket's options.
@@ -47,8 +52,13 @@ func (s *socket) open() error {
 		}
 		_, err = unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 		s.raw.segment = err == nil
+		failed = errors.Join(failed, s.take(fd))
 	})
-	return errors.Join(err, failed)
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	// Only now: it takes the socket from the poller and leaves the other descriptor.
+	return errors.Join(s.conn.Close(), unix.SetNonblock(s.raw.fd, false))
 }
 
 // localAddress reads the address that a datagram was sent to from its control

@@ -1,9 +1,11 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -64,7 +66,7 @@ func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
 				t.Fatal(err)
 			}
 			buf := make([]byte, 100)
-			_, from, err := s.read(buf)
+			_, from, err := s.read()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,6 +90,61 @@ func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
 				t.Error("offload was refused")
 			}
 		})
+	}
+}
+
+// Bursts are read whole and in order, by several peers; stop wakes the reader.
+func TestReadsBursts(t *testing.T) {
+	s, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	const peers, packets = 3, 100
+	var group sync.WaitGroup
+	for k := range peers {
+		peer, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(s.addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		group.Go(func() {
+			for i := range packets {
+				if _, err := peer.Write([]byte{byte(k), byte(i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	next, from := [peers]byte{}, [peers]netip.AddrPort{}
+	for range peers * packets {
+		b, at, err := s.read()
+		if err != nil || len(b) != 2 || int(b[0]) >= peers {
+			t.Fatalf("%v %v", b, err)
+		}
+		k := b[0]
+		if b[1] != next[k] || from[k].IsValid() && from[k] != at.remote {
+			t.Fatalf("packet %d of peer %d from %v, want %d from %v", b[1], k, at.remote, next[k], from[k])
+		}
+		next[k], from[k] = next[k]+1, at.remote
+	}
+	group.Wait()
+	ended := make(chan error)
+	go func() {
+		_, _, err := s.read()
+		ended <- err
+	}()
+	time.Sleep(20 * time.Millisecond) // it blocks, most likely
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("stopped with %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the reader does not stop")
 	}
 }
 
