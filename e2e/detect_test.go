@@ -224,3 +224,25 @@ func residentMemory(t *testing.T, processes ...*process) (sum int64) {
 	}
 	return sum
 }
+
+// As an app: a wearer who starts it goes live, the glasses show what is seen, and
+// the app's end is the stream's.
+//
+// E1 E13 E32 E35
+func TestDetectorAsApp(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	c := startCloud(t, fmt.Sprintf("users: [{id: me@example.com}]\napps:\n  - {package: %s, api_key: %s, url: \"http://127.0.0.1:%d\", permissions: [CAMERA]}\n", looker, lookerKey, port))
+	det, _ := startDetector(t, "--webhook", fmt.Sprintf("127.0.0.1:%d", port), "--cloud", c.url)
+	det.waitLine("its webhook is", 0)
+	glasses := c.startGlasses(t, "me@example.com")
+	const app = "/api/v1/users/me@example.com/apps/" + looker
+	if code := c.api("POST", app+"/start", nil, nil); code >= 300 {
+		t.Fatalf("start: %d", code)
+	}
+	glasses.waitLine("👀.*(dog|cat|cow|elephant|giraffe|horse|sheep|bird|bear|zebra)", 0)
+	if code := c.api("POST", app+"/stop", nil, nil); code >= 300 {
+		t.Fatalf("stop: %d", code)
+	}
+	glasses.waitLine("recording light off", 0)
+}

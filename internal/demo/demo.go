@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"glimpse/internal/glasses"
@@ -86,12 +87,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer stopWeb()
-	cloud, err := cfg.Start(ctx, Wanted{
+	wanted := Wanted{
 		DataDir:  dir,
 		HTTPAddr: freeAddr("tcp", ":8002"), RTMPAddr: freeAddr("tcp", ":1935"), WebRTCAddr: freeAddr("udp", ":8189"),
 		User: wearer, Package: appPackage, APIKey: key, AppURL: address,
 		Permissions: []string{"CAMERA", "MICROPHONE"}, Standing: standing,
-	})
+	}
+	cloud, err := cfg.Start(ctx, wanted)
+	if errors.Is(err, syscall.EADDRINUSE) { // somebody was faster
+		wanted.HTTPAddr, wanted.RTMPAddr, wanted.WebRTCAddr = ":0", ":0", ":0"
+		cloud, err = cfg.Start(ctx, wanted)
+	}
 	if err != nil {
 		return fmt.Errorf("demo: start the cloud: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	detectorName  = "glimpse-detect"
 	detectorGrace = 5 * time.Second // to end by itself when it is told to
+	detectorPause = time.Second     // before it is started again
 	noDetector    = "No animal detector: glimpse-detect is not beside this program; make demo builds it where there is a C compiler."
 	// standing is the stream of the animal detection demo, which ffmpeg or OBS may
 	// publish beside the glasses.
@@ -70,13 +71,30 @@ func (d *detector) run(ctx context.Context, pages <-chan string) {
 	}
 }
 
-// start runs the detector on the stream at url; the function that it returns ends
-// it and waits.
+// start runs the detector on the stream at url, and again when it ends; the
+// function that it returns ends it and waits.
 func (d *detector) start(ctx context.Context, url string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	at := strings.LastIndex(strings.TrimRight(url, "/"), "/")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			d.once(ctx, url)
+			d.listen = "localhost:0" // perhaps the usual port was taken meanwhile
+			select {
+			case <-time.After(detectorPause):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// once runs the detector until it or ctx ends.
+func (d *detector) once(ctx context.Context, url string) {
+	page := strings.TrimRight(url, "/")
 	cmd := exec.CommandContext(ctx, d.program, "--package", appPackage, "--listen", d.listen,
-		"--watch", strings.TrimRight(url, "/"), "--watch", url[:at+1]+standing)
+		"--watch", page, "--watch", page[:strings.LastIndex(page, "/")+1]+standing)
 	cmd.Env = append(os.Environ(), "GLIMPSE_API_KEY="+d.key)
 	if runtime.GOOS != "windows" { // there is no such signal
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -84,18 +102,13 @@ func (d *detector) start(ctx context.Context, url string) (stop func()) {
 	cmd.WaitDelay = detectorGrace
 	out, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		d.page.detector(out)
-	}()
 	go func() {
 		if err := cmd.Run(); err != nil && ctx.Err() == nil {
 			fmt.Fprintf(w, "glimpse-detect ended: %v\n", err)
 		}
 		_ = w.Close()
 	}()
-	return func() { cancel(); <-done }
+	d.page.detector(out)
 }
 
 // detector passes on what of a detector's words concerns the person at the
