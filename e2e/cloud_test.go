@@ -112,6 +112,23 @@ func (p *process) stop() {
 	}
 }
 
+// signalled ends the process by a signal, which it must take as a wish and not as
+// a failure.
+func (p *process) signalled(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+		if p.err != nil {
+			p.t.Errorf("%s, %v: %v", p.name, sig, p.err)
+		}
+	case <-patienceOver():
+		p.t.Fatalf("%s: %v did not end it", p.name, sig)
+	}
+}
+
 func (p *process) tail(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -48,17 +48,7 @@ func TestDemo(t *testing.T) {
 	_, from := d.waitLine(`Stream Live!`, 0)
 	d.waitLine(`Stream Live!`, from)
 
-	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-d.done:
-		if d.err != nil {
-			t.Errorf("Ctrl-C: %v", d.err)
-		}
-	case <-patienceOver():
-		t.Fatal("Ctrl-C did not end it")
-	}
+	d.signalled(syscall.SIGINT)
 	left, err := os.ReadDir(tmp)
 	if err != nil {
 		t.Fatal(err)

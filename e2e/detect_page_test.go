@@ -182,17 +182,7 @@ func TestDemoWithDetector(t *testing.T) {
 	b.waitPlayer("standing", "glimpse.state === 'live' && glimpse.drawn && glimpse.drawn.boxes.length > 0")
 	b.wantNoFaults("standing")
 
-	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-d.done:
-		if d.err != nil {
-			t.Errorf("Ctrl-C: %v", d.err)
-		}
-	case <-patienceOver():
-		t.Fatal("Ctrl-C did not end it")
-	}
+	d.signalled(syscall.SIGINT)
 	if err := syscall.Kill(-d.cmd.Process.Pid, 0); err == nil {
 		t.Error("a child process is left behind")
 	}

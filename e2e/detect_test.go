@@ -159,18 +159,8 @@ func TestDetector(t *testing.T) {
 		t.Errorf("%.0f %% of a core, at most 50", 100*share)
 	}
 
-	// E21 E34: it ends when it is told to, and the stream has no detector then.
-	if err := det.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-det.done:
-		if det.err != nil {
-			t.Errorf("SIGTERM: %v", det.err)
-		}
-	case <-patienceOver():
-		t.Error("SIGTERM did not end it")
-	}
+	// E21: it ends when it is told to.
+	det.signalled(syscall.SIGTERM)
 }
 
 // family is a process and its children, of which ffmpeg is one.
