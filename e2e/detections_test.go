@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"os"
@@ -132,6 +133,7 @@ func TestDocumentedClients(t *testing.T) {
 	if err := c.live().PostState(ctx, protocol.State{State: protocol.StateRunning, Model: "mean"}); err != nil {
 		t.Fatal(err)
 	}
+	c.wantLooking(t, 2)
 	ts.stop()
 	for want := []string{protocol.StateRunning, protocol.StateStopped}; len(want) > 0; {
 		var s protocol.State
@@ -140,6 +142,49 @@ func TestDocumentedClients(t *testing.T) {
 				t.Fatalf("%+v, want %s", s, want[0])
 			}
 			want = want[1:]
+		}
+	}
+}
+
+// wantLooking looks for the apps in what the operator is shown: the stream, the
+// metrics, the events.
+func (c *cloud) wantLooking(t *testing.T, apps int) {
+	t.Helper()
+	var s struct {
+		Stats struct {
+			Looking []struct {
+				App, Format, State string
+				FPS                float64
+				Width              int
+				Sent               int
+			} `json:"frame_subscribers"`
+		} `json:"stats"`
+	}
+	c.api("GET", "/api/v1/streams/"+c.streamNamed("stream").ID, nil, &s)
+	if len(s.Stats.Looking) != apps {
+		t.Errorf("%+v, want %d apps", s.Stats.Looking, apps)
+	}
+	for _, l := range s.Stats.Looking {
+		if l.App == "" || l.Format != "gray" || l.State != protocol.StateRunning || l.FPS != 5 || l.Width != 320 || l.Sent < 5 {
+			t.Errorf("%+v", l)
+		}
+	}
+	_, _, metrics := get(t, c.url+"/metrics")
+	for _, want := range []string{fmt.Sprintf("glimpse_frame_subscribers %d\n", apps), "glimpse_frame_decoders 1\n", "glimpse_detection_readers "} {
+		if !strings.Contains(string(metrics), want) {
+			t.Errorf("the metrics have no %q", want)
+		}
+	}
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", c.url+"/api/v1/events?after=0&type=frames.subscribed", nil)
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for lines, n := bufio.NewScanner(res.Body), 0; n < apps && lines.Scan(); {
+		if strings.Contains(lines.Text(), `"type":"frames.subscribed"`) && strings.Contains(lines.Text(), `"app":"com.example.`) {
+			n++
 		}
 	}
 }
