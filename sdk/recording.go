@@ -71,8 +71,15 @@ func (l Live) call(ctx context.Context, method, name string, in, out any) error 
 	if err != nil {
 		return err
 	}
+	return exchange(ctx, l.client(), method, at, l.header(), in, out)
+}
+
+// exchange sends in as JSON (nil: an empty object) with a header of its own, and
+// reads the answer into out unless that is nil.
+func exchange(ctx context.Context, client *http.Client, method, at string, header http.Header, in, out any) error {
 	body := []byte("{}")
 	if in != nil {
+		var err error
 		if body, err = json.Marshal(in); err != nil {
 			return err
 		}
@@ -81,9 +88,9 @@ func (l Live) call(ctx context.Context, method, name string, in, out any) error 
 	if err != nil {
 		return err
 	}
-	req.Header = l.header()
+	req.Header = header
 	req.Header.Set("Content-Type", "application/json")
-	res, err := l.client().Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ import { api, ApiError } from './api.js';
 import { el, setText, show } from './dom.js';
 import { mountPlayer } from './player-view.js';
 import { Recordings } from './recordings.js';
+import { Reports } from './reports.js';
 import { StreamRow } from './stream-row.js';
 
 const page = document.getElementById('page');
@@ -17,6 +18,7 @@ const watch = el('section', { className: 'card watch', hidden: true });
 const list = el('ul', { className: 'streams' });
 const kept = new Recordings({ onfail: failed });
 const empty = el('div', { className: 'card centre' });
+const reports = new Reports();
 const problem = el('p', { className: 'error', role: 'alert' }); // of the last action
 const name = el('input', {
   id: 'stream-name', maxLength: 128, autocomplete: 'off', placeholder: 'workshop-camera',
@@ -72,6 +74,7 @@ async function refresh(message = '') {
     draw((await api('GET', '/streams')).streams);
     await kept.refresh();
     setText(trouble, '');
+    reports.refresh();
   } catch (err) {
     if (err.status === 401 || err.status === 403) return askLogin(message);
     if (!trouble.isConnected) page.replaceChildren(trouble);
@@ -82,7 +85,7 @@ async function refresh(message = '') {
 }
 
 function draw(streams) {
-  if (!form.isConnected) page.replaceChildren(trouble, watch, form, empty, list, kept.element);
+  if (!form.isConnected) page.replaceChildren(trouble, watch, form, empty, list, kept.element, reports.element);
   show(logout, true);
   const rank = { live: 0, interrupted: 1, idle: 2 };
   streams.sort((a, b) => rank[a.status] - rank[b.status] || (a.name || a.id).localeCompare(b.name || b.id));

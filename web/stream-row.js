@@ -1,5 +1,6 @@
 // One stream in the operator's list.
 import { el, setText, show } from './dom.js';
+import { Outputs, Watchers } from './outputs.js';
 import { KeepButtons } from './recordings.js';
 
 const states = { live: 'live', interrupted: 'reconnecting', idle: 'idle' };
@@ -21,12 +22,14 @@ export class StreamRow {
     this.detect = el('a', { className: 'button', target: '_blank', rel: 'noopener', textContent: 'Detections', title: 'The page with what detectors find in it' });
     this.end = el('button', { type: 'button', className: 'danger', onclick: () => ondelete(this.stream) });
     this.urls = el('div', { className: 'urls' });
+    this.outputs = new Outputs();
+    this.watchers = new Watchers();
     this.details = el('details', {}, el('summary', { textContent: 'Addresses' }), this.urls);
     this.element = el('li', { className: 'card stream' },
       el('div', { className: 'thumb' }, this.image, this.noImage),
       el('div', {}, this.title, el('p', { className: 'meta' }, this.state, this.viewers, this.figures, this.id)),
       el('div', { className: 'actions' }, this.watch, this.keep.record, this.keep.clip, this.page, this.detect, this.end),
-      this.details);
+      this.outputs.element, this.watchers.element, this.details);
   }
 
   update(s) {
@@ -45,6 +48,8 @@ export class StreamRow {
     this.page.href = new URL(s.playback.page).pathname;
     this.detect.href = this.page.pathname + '/detect';
     this.refreshPicture(s);
+    this.outputs.update(s);
+    this.watchers.update(s);
     const urls = JSON.stringify([s.ingest, s.playback]);
     if (urls !== this.shown) {
       this.shown = urls;

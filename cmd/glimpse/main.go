@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -38,6 +39,8 @@ type cli struct {
 	User       userCommand       `cmd:"" help:"Wearers and their tokens."`
 	Recordings recordingsCommand `cmd:"" help:"Recordings and clips: list, start, stop, download, delete."`
 	Clip       clipCommand       `cmd:"" help:"Make an MP4 of what a stream has just shown."`
+	Outputs    outputsCommand    `cmd:"" help:"Where streams are sent on to: list, add, remove, pause, try."`
+	Reports    reportsCommand    `cmd:"" help:"What became of streams."`
 	Tap        tapCommand        `cmd:"" help:"Watch the messages of a wearer's apps and glasses."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
@@ -69,6 +72,7 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	k.BindTo(ctx, (*context.Context)(nil))
+	k.BindTo(os.Stdout, (*io.Writer)(nil))
 	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "glimpse:", err)
 		return exitFailed
