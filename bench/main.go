@@ -68,6 +68,7 @@ func scenarios() []scenario {
 		{name: "whep", about: "WebRTC readers", sizes: []int{1, 50, 100}, run: readers("whep", load.WHEP)},
 		{name: "hls", about: "LL-HLS clients, pictures and sound", sizes: []int{1, 100, 200}, run: readers("hls", load.HLS)},
 		{name: "srt", about: "SRT readers", sizes: []int{1, 50}, run: readers("srt", load.SRT)},
+		{name: "restream", about: "destinations of one stream, by RTMP; compare with rtmp", sizes: []int{10}, ours: true, run: restream},
 		{name: "segments", about: "a finished segment, fetched again and again", sizes: []int{32}, run: segments},
 		{name: "rtmp-ingest", about: "streams by RTMP that nobody watches", sizes: []int{10, 50, 100}, run: ingest("rtmp")},
 		{name: "srt-ingest", about: "by SRT", sizes: []int{10, 50}, run: ingest("srt")},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -248,7 +249,7 @@ func (o *output) attempt(run *hub.Run) (lived time.Duration, err error) {
 		}
 		return 0, err
 	}
-	hangUp := context.AfterFunc(ctx, func() { _ = push.Close() }) // a WriteFrame in progress returns
+	hangUp := context.AfterFunc(ctx, func() { _ = push.Close() }) // a write in progress returns
 	since := time.Now()
 	o.mu.Lock()
 	o.now.Connects++
@@ -294,17 +295,23 @@ func (o *output) send(ctx context.Context, run *hub.Run, push Pusher) error {
 	}
 }
 
+// together is how many frames go out in one write: a picture with its sound, not
+// all that is there to catch up with, which would look like a stall.
+const together = 8
+
 // write sends frames, and counts those that are the publisher's own.
 func (o *output) write(push Pusher, frames []*frame.Frame) error {
 	defer o.writing(time.Time{})
-	for _, f := range frames {
+	for some := range slices.Chunk(frames, together) {
 		o.writing(time.Now())
-		if err := push.WriteFrame(f); err != nil {
+		if err := push.WriteFrames(some); err != nil {
 			return err
 		}
-		o.bytes.Add(uint64(len(f.Payload)))
-		if !f.Hold && (!f.Derived || f.IsVideo()) { // what we put in is nobody's frame
-			o.sent.Add(1)
+		for _, f := range some {
+			o.bytes.Add(uint64(len(f.Payload)))
+			if !f.Hold && (!f.Derived || f.IsVideo()) { // what we put in is nobody's frame
+				o.sent.Add(1)
+			}
 		}
 	}
 	return nil

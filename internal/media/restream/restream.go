@@ -24,10 +24,10 @@ var (
 )
 
 // Pusher is an open connection to a destination, as rtmp.Client and srt.Client
-// are. WriteFrame is called by one goroutine; Close ends within a second and makes
-// a WriteFrame in progress return.
+// are. WriteFrames is called by one goroutine; Close ends within a second and makes
+// a WriteFrames in progress return.
 type Pusher interface {
-	WriteFrame(f *frame.Frame) error
+	WriteFrames(frames []*frame.Frame) error
 	Done() <-chan struct{}
 	Close() error
 }

@@ -59,7 +59,16 @@ type link struct {
 
 var errCut = errors.New("cut")
 
-func (l *link) WriteFrame(f *frame.Frame) error {
+func (l *link) WriteFrames(frames []*frame.Frame) error {
+	for _, f := range frames {
+		if err := l.write(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *link) write(f *frame.Frame) error {
 	if l.stall != nil {
 		select {
 		case <-l.stall:

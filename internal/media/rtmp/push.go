@@ -212,14 +212,22 @@ func (t *target) dial(ctx context.Context, o Options) (net.Conn, error) {
 // frames; when a write makes no progress for 10 s the connection is over. Times
 // are rebased to 0 with the first frame. The payload is not kept. Errors:
 // *RefusedError when the server said why, ErrClosed after Close.
-func (c *Client) WriteFrame(f *frame.Frame) error {
+func (c *Client) WriteFrame(f *frame.Frame) error { return c.WriteFrames([]*frame.Frame{f}) }
+
+// WriteFrames is WriteFrame of several, in one write.
+func (c *Client) WriteFrames(frames []*frame.Frame) error {
 	select {
 	case <-c.done:
 		return c.ended
 	default:
 	}
 	c.mu.Lock()
-	err := c.w.Frame(f)
+	var err error
+	for _, f := range frames {
+		if err = c.w.Frame(f); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = c.w.Flush()
 	}

@@ -130,11 +130,16 @@ func parseTarget(raw string) (address string, o live.Options, err error) {
 // WriteFrame sends a frame; it does not wait for the network, which drops what
 // comes too late. The payload is not kept. Errors: those of a connection that is
 // over, ErrClosed after Close.
-func (c *Client) WriteFrame(f *frame.Frame) error {
+func (c *Client) WriteFrame(f *frame.Frame) error { return c.WriteFrames([]*frame.Frame{f}) }
+
+// WriteFrames is WriteFrame of several.
+func (c *Client) WriteFrames(frames []*frame.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.w.Frame(f); err != nil {
-		return fmt.Errorf("srt: %w", err)
+	for _, f := range frames {
+		if err := c.w.Frame(f); err != nil {
+			return fmt.Errorf("srt: %w", err)
+		}
 	}
 	switch err := c.w.Flush(); {
 	case errors.Is(err, net.ErrClosed):
