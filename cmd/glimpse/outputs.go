@@ -64,7 +64,7 @@ func (c *outputsAdd) Run(ctx context.Context, out io.Writer) error {
 
 type outputsRemove struct{ oneOutput }
 
-func (c *outputsRemove) Run(ctx context.Context, out io.Writer) error {
+func (c *outputsRemove) Run(ctx context.Context) error {
 	client, err := c.client()
 	if err != nil {
 		return err
