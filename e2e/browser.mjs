@@ -145,10 +145,8 @@ const commands = {
     const v = document.querySelector('video'), canvas = document.querySelector('canvas'), c = canvas.getContext('2d');
     const number = () => {
       const d = c.getImageData(0, canvas.height - 32, 384, 32).data;
-      const bit = (i) => { // most of five points, since a label may lie on one
-        const at = [[16, 16], [8, 8], [24, 24], [8, 24], [24, 8]];
-        return at.filter(([x, y]) => d[4 * (y * 384 + i * 32 + x) + 1] > 128).length >= 3;
-      };
+      const grid = [5, 11, 16, 21, 27]; // most points of a block, since the edges of a box may cross it
+      const bit = (i) => grid.flatMap((x) => grid.map((y) => d[4 * (y * 384 + i * 32 + x) + 1] > 128)).filter(Boolean).length > 12;
       return [...Array(10).keys()].reduce((n, i) => 2 * n + bit(2 + i), 0);
     };
     const shown = [];
