@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"image/png"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,7 +82,6 @@ func TestDetectionsPage(t *testing.T) {
 	publishClip(t, c.rtmp+"/live/stream")
 	det.waitLine("Detector: running", 0)
 	b := startBrowser(t)
-	strict := os.Getenv("GLIMPSE_LONG") != ""
 	for _, mode := range []string{"live", "exact"} {
 		b.do(nil, "open", mode, c.url+"/live/stream/detect?mode="+mode)
 		b.waitPlayer(mode, "glimpse.state === 'live' && glimpse.protocol === 'webrtc' && glimpse.drawn && glimpse.frames > 60")
@@ -92,7 +90,7 @@ func TestDetectionsPage(t *testing.T) {
 		good := false
 		for try := 0; try < 5 && !good; try++ {
 			v := b.boxes(mode, 4)
-			good = v.good(mode == "exact", strict, 4)
+			good = v.good(mode == "exact", long, 4)
 			if v.right*100 < v.all*99 {
 				t.Errorf("%s: %d of %d pictures are what their time says, at least 99 %%", mode, v.right, v.all)
 			}
