@@ -36,7 +36,7 @@ check:           ## format, vet, lint, unit tests with the race detector, rows
 	@$(GO) run ./tools/rows -check
 
 test: deps check build ## check, then the real binary against ffmpeg, Chromium and the published SDKs
-	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse $(GO) test -count=1 -parallel 4 -timeout 900s ./e2e/...
+	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse $(GO) test -count=1 -parallel 4 -timeout 1500s ./e2e/...
 
 test-long: deps check build ## also soaks, matrices, fuzzing and benchmarks
 	@scripts/deps.sh long
