@@ -286,3 +286,51 @@ func TestOutputsLive(t *testing.T) {
 		t.Errorf("after a kill: %+v", after.Outputs)
 	}
 }
+
+// Whatever becomes of the child that converts a destination's sound (it is missing,
+// dies, hangs, or writes nonsense), the destination gets every picture over one
+// connection, with some sound. No child runs for a destination that is paused.
+//
+// FAULTS F12
+func TestOutputsOutliveChildren(t *testing.T) {
+	t.Parallel()
+	sink := startCloud(t, "")
+	for name, script := range map[string]string{
+		"missing": "", "dies": "exit 1", "hangs": "exec sleep 1000", "nonsense": "while echo nonsense; do sleep 0.1; done",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if script != "" {
+				if err := os.WriteFile(filepath.Join(dir, "ffmpeg"), []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+script+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := startCloud(t, "outbound: {allow_private: true}\n", "PATH="+dir)
+			s, to := c.newStream(), sink.newStream()
+			encodeOpus(t, beeping).publishWHIP(t, s.Ingest["whip"])
+			c.wantStatus(s.ID, "live")
+			var o output
+			all := "/api/v1/streams/" + s.ID + "/outputs"
+			c.api("POST", all, map[string]any{"url": to.Ingest["rtmp"], "name": "sink"}, &o)
+			sink.wantStatus(to.ID, "live")
+			before, begun := c.sent(s.ID).Stats.Frames, sink.sent(to.ID).Stats.Frames
+			time.Sleep(8 * time.Second) // a hang is noticed in the fourth
+			in, out := c.sent(s.ID).Stats.Frames-before, sink.sent(to.ID).Stats.Frames-begun
+			if in < 150 || out+15 < in || in+15 < out { // asked one after the other, on a busy machine
+				t.Errorf("%d pictures came, %d went out", in, out)
+			}
+			if got := c.sent(s.ID).output("sink"); got.Status != "active" || got.Connects != 1 || got.Dropped != 0 || sink.sent(to.ID).Stats.Sound != "aac" {
+				t.Errorf("%+v, sound %s", got, sink.sent(to.ID).Stats.Sound)
+			}
+			c.api("PATCH", all+"/"+o.ID, map[string]any{"paused": true}, nil)
+			if script == "" {
+				return
+			}
+			eventually(t, "no child is left", func() bool {
+				_, _, body := get(t, c.url+"/metrics")
+				return strings.Contains(string(body), "\nglimpse_ffmpeg_children 0\n")
+			})
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"glimpse/internal/media/restream"
 	"glimpse/internal/media/rtmp"
 )
 
@@ -32,6 +33,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.streams(ch)
 	c.sockets(ch)
+	c.restreams(ch)
 	c.outputs(ch)
 	c.frames(ch)
 }
@@ -123,6 +125,27 @@ func (c *collector) frames(ch chan<- prometheus.Metric) {
 	send(ch, counter, "detections_total", "Results posted by apps.", float64(f.Results))
 	send(ch, gauge, "detection_readers", "Readers of results.", float64(f.Readers))
 	send(ch, counter, "detections_lost_total", "Results that slow readers lost.", float64(f.ResultsLost))
+}
+
+// restreams counts the destinations of all streams.
+func (c *collector) restreams(ch chan<- prometheus.Metric) {
+	states := map[restream.State]int{
+		restream.Idle: 0, restream.Connecting: 0, restream.Active: 0, restream.Retrying: 0, restream.Failed: 0, restream.Stopped: 0,
+	}
+	var sent, dropped uint64
+	for _, s := range c.s.media.hub.Streams() {
+		if o := c.s.control.managed.restreams.find(s.ID()); o != nil {
+			for _, status := range o.supervisor.Status() {
+				states[status.State]++
+				sent, dropped = sent+status.Bytes, dropped+status.Dropped
+			}
+		}
+	}
+	for state, n := range states {
+		send(ch, gauge, "restreams", "Restream destinations by state.", float64(n), "state", string(state))
+	}
+	send(ch, gauge, "restream_bytes", "Bytes sent to the restream destinations that there are.", float64(sent))
+	send(ch, gauge, "restream_dropped_frames", "Frames that slow restream destinations lost.", float64(dropped))
 }
 
 func (c *collector) outputs(ch chan<- prometheus.Metric) {

@@ -16,10 +16,14 @@ import (
 	"glimpse/internal/outbound"
 )
 
-// follow is how an output reads: platforms take AAC, and insist on some sound; a
-// write for each picture.
+// follow is how an output reads: platforms take AAC alone, and insist on some sound,
+// so there is silence when nothing can be converted; a write for each picture.
 func follow(run *hub.Run) hub.ReaderOptions {
-	return hub.ReaderOptions{PictureWake: true, Sound: run.Steady(), Fill: true}
+	sound := run.Steady()
+	if sound == hub.SoundAsSent {
+		sound = hub.SoundStandard
+	}
+	return hub.ReaderOptions{PictureWake: true, Sound: sound, Fill: true}
 }
 
 const (
