@@ -318,8 +318,8 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 			serving = false
 		}
 	}
-	s.log.Info("draining")
 	s.draining.Store(true)
+	s.log.Info("draining")
 	s.control.events.Publish(events.Event{Type: events.ServerDraining})
 	time.Sleep(lameDuck)
 	drained, cancel := context.WithTimeout(context.Background(), drainTime)
