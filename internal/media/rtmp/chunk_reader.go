@@ -123,8 +123,9 @@ func (r *chunkReader) grant() {
 	r.br = bufio.NewReaderSize(r.src, publisherBuffer)
 }
 
-// dry reports whether a read would wait for the peer, as far as is known.
-func (r *chunkReader) dry() bool { return r.br.Buffered() == 0 && !r.src.full }
+// dry reports whether a read would wait for the peer. It never does by TLS, where
+// nobody can tell.
+func (r *chunkReader) dry() bool { return r.src.plain && r.br.Buffered() == 0 && !r.src.full }
 
 // next returns the next message that is not about the chunk stream itself:
 // chunk sizes, aborts and acknowledgement windows are obeyed here.

@@ -23,17 +23,16 @@ type quiet struct {
 	on  bool
 }
 
-// newQuiet is for connections whose bytes come straight from a TCP socket.
-func newQuiet(r io.Reader) quiet {
-	if wrapped, ok := r.(interface{ NetConn() net.Conn }); ok {
-		r = wrapped.NetConn()
+// newQuiet is for the TCP connection that a source reads; nil: never quiet.
+func newQuiet(tcp *net.TCPConn) quiet {
+	if tcp == nil {
+		return quiet{}
 	}
-	if tcp, ok := r.(*net.TCPConn); ok {
-		if raw, err := tcp.SyscallConn(); err == nil {
-			return quiet{raw: raw}
-		}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return quiet{}
 	}
-	return quiet{}
+	return quiet{raw: raw}
 }
 
 // begin makes the socket quiet.

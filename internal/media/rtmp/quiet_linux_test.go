@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -66,5 +67,36 @@ func TestQuietSocketHidesNothing(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, func() { _ = peer.Close() })
 	if n, err := s.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %d %v", n, err)
+	}
+}
+
+// Only of a socket that is read as it is can be said that nothing more has come.
+// One read of TLS gives one record: who rested after each would fall behind a
+// publisher of thirty pictures a second.
+func TestDry(t *testing.T) {
+	one, other := net.Pipe()
+	defer one.Close()
+	defer other.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	for name, c := range map[string]struct {
+		conn net.Conn
+		want bool
+	}{
+		"TCP":        {socket, true},
+		"TLS on TCP": {tls.Server(socket, &tls.Config{}), false},
+		"a pipe":     {one, false},
+	} {
+		if got := newChunkReader(c.conn, strangerLimits()).dry(); got != c.want {
+			t.Errorf("%s: dry %v, want %v", name, got, c.want)
+		}
 	}
 }

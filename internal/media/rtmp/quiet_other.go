@@ -2,12 +2,12 @@
 
 package rtmp
 
-import "io"
+import "net"
 
 // quiet does nothing where there is no SO_RCVLOWAT of this kind.
 type quiet struct{}
 
-func newQuiet(io.Reader) quiet { return quiet{} }
+func newQuiet(*net.TCPConn) quiet { return quiet{} }
 
 func (*quiet) begin() {}
 

@@ -1,16 +1,37 @@
 package rtmp
 
-import "io"
+import (
+	"crypto/tls"
+	"io"
+	"net"
+)
 
 // source is what a chunkReader reads: it knows whether more is there.
 type source struct {
 	r     io.Reader
 	first []byte // comes before the rest
 	full  bool   // the last read got all that it asked for: more may be there
+	plain bool   // a read takes all that has come; one of TLS gives a record and keeps others
 	quiet quiet
 }
 
-func newSource(r io.Reader) *source { return &source{r: r, quiet: newQuiet(r)} }
+func newSource(r io.Reader) *source {
+	tcp := tcpOf(r)
+	return &source{r: r, plain: tcp != nil, quiet: newQuiet(tcp)}
+}
+
+// tcpOf is the TCP connection whose bytes r reads as they are; nil when there is
+// anything between that keeps some, as TLS does.
+func tcpOf(r io.Reader) *net.TCPConn {
+	if _, ok := r.(*tls.Conn); ok {
+		return nil
+	}
+	if wrapped, ok := r.(interface{ NetConn() net.Conn }); ok {
+		r = wrapped.NetConn()
+	}
+	tcp, _ := r.(*net.TCPConn)
+	return tcp
+}
 
 // Read reads.
 func (s *source) Read(b []byte) (n int, err error) {
