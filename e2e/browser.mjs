@@ -140,7 +140,8 @@ const commands = {
 
   // boxes looks at the canvas of the page with detections for some seconds: which
   // picture of the clip is painted there, by its bar code, and whose result is
-  // drawn on it. own says whether that picture has a result of its own.
+  // drawn on it. own says whether that picture has a result of its own, since how long
+  // ago, in ms, the picture of the drawn result came to the server.
   boxes: (name, seconds) => pages.get(name).evaluate(async (seconds) => {
     const v = document.querySelector('video'), canvas = document.querySelector('canvas'), c = canvas.getContext('2d');
     const number = () => {
@@ -155,7 +156,7 @@ const commands = {
       if (!running) return;
       v.requestVideoFrameCallback(look);
       const d = window.glimpse.drawn;
-      shown.push({ number: number(), rtp: window.glimpse.rtp, result: d ? d.result.pts_ms : null, exact: Boolean(d?.exact), age: d?.age ?? 0 });
+      shown.push({ number: number(), rtp: window.glimpse.rtp, result: d ? d.result.pts_ms : null, exact: Boolean(d?.exact), age: d?.age ?? 0, since: d ? Date.now() - d.result.wall_ms : 0 });
     };
     v.requestVideoFrameCallback(look);
     await new Promise((done) => setTimeout(done, seconds * 1000));

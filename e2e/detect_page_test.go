@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"image/png"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,13 +19,15 @@ type painted struct {
 	Exact  bool     // that is its own
 	Own    bool     // it has one
 	Age    float64  // how much older the result is, ms
+	Since  float64  // since the picture of that result came to the server, ms
 }
 
 // verdict counts pictures.
 type verdict struct {
-	all, right    int // right: the picture is the one that its time says
-	own, ownDrawn int // with a result of their own, and it is what is drawn
-	trailing      int // the result is more than two pictures older
+	all, right    int       // right: the picture is the one that its time says
+	own, ownDrawn int       // with a result of their own, and it is what is drawn
+	trailing      int       // the result is more than two pictures older
+	first         []float64 // from a picture at the server to the first box drawn for it, ms
 }
 
 // boxes judges some seconds of the page.
@@ -32,8 +35,15 @@ func (b *browser) boxes(page string, seconds int) (v verdict) {
 	b.t.Helper()
 	var list []painted
 	b.do(&list, "boxes", page, seconds)
+	drawn := map[float64]bool{}
 	for _, p := range list {
 		v.all++
+		if p.Result != nil && !drawn[*p.Result] {
+			if len(drawn) > 0 { // the first one may have been there before we looked
+				v.first = append(v.first, p.Since)
+			}
+			drawn[*p.Result] = true
+		}
 		if p.Number == clipPicture(time.Duration(p.PTS*float64(time.Millisecond))) {
 			v.right++
 		} else {
@@ -61,13 +71,12 @@ func (b *browser) boxes(page string, seconds int) (v verdict) {
 }
 
 // good says whether the machine had time for everything, and what it was to do in
-// that time was right. Strict is what a machine does that does nothing else.
-func (v verdict) good(exact, strict bool, seconds int) bool {
-	rate, results, trailing := 20, 5, 5 // a second, a second, one of so many
-	if strict {
-		rate, results, trailing = 25, 7, 20
-	}
-	return v.all >= rate*seconds && v.own >= results*seconds && v.trailing*trailing <= v.all && (!exact || v.ownDrawn*100 >= v.own*99)
+// that time was right.
+func (v verdict) good(exact bool, seconds int) bool {
+	slices.Sort(v.first)
+	return v.all >= 25*seconds && v.own >= 7*seconds && v.trailing*20 <= v.all &&
+		(!exact || v.ownDrawn*100 >= v.own*99) &&
+		(exact || len(v.first) > 5*seconds && v.first[len(v.first)*95/100] < 500)
 }
 
 // The page shows 30 pictures a second with boxes on the right ones: the canvas
@@ -90,13 +99,13 @@ func TestDetectionsPage(t *testing.T) {
 		good := false
 		for try := 0; try < 5 && !good; try++ {
 			v := b.boxes(mode, 4)
-			good = v.good(mode == "exact", long, 4)
+			good = v.good(mode == "exact", 4)
 			if v.right*100 < v.all*99 {
 				t.Errorf("%s: %d of %d pictures are what their time says, at least 99 %%", mode, v.right, v.all)
 			}
 		}
 		if !good {
-			t.Errorf("%s: never enough pictures and results, boxes at most two pictures behind, and (exact) 99 %% of results on their own picture", mode)
+			t.Errorf("%s: never enough pictures and results, boxes at most two pictures behind, (live) 95 %% of them within 500 ms, and (exact) 99 %% of results on their own picture", mode)
 		}
 		if mode == "live" {
 			b.do(nil, "close", mode)
