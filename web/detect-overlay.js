@@ -1,6 +1,6 @@
 // Pictures and boxes on one canvas: each picture of the video is painted there
 // together with what belongs on it, so that the two can never drift apart.
-import { paint, since } from './overlay.js';
+import { paint, since, tooOld } from './overlay.js';
 
 // In exact mode pictures wait so long, ms, that their results, and mostly the
 // next ones too, are there before them: longer when results come late.
@@ -41,11 +41,13 @@ export class Overlay {
     this.pc = null; // to be told again
   }
 
-  // arrived makes pictures wait longer when a result came too late for its own,
-  // at most once in the time that this takes.
+  // arrived takes a result that came too late for its picture: what is shown gets
+  // its boxes at once, and in exact mode pictures wait longer, by one step at most in
+  // the time that this takes.
   arrived(result) {
     if (this.rtp === null || since(result.rtp_ts, this.rtp) < 0 || since(result.rtp_ts, this.rtp) > 2000) return;
     this.late++;
+    if (this.video.videoWidth && since(result.rtp_ts, this.rtp) <= tooOld) this.paint({ rtpTimestamp: this.rtp });
     const now = performance.now();
     if (this.mode !== 'exact' || this.patience >= longest || now < (this.settled ?? 0)) return;
     this.settled = now + 1500;
@@ -72,7 +74,7 @@ export class Overlay {
   }
 
   show(now, frame) {
-    const { video, canvas, c } = this;
+    const { video, canvas } = this;
     if (!video.videoWidth) return;
     this.buffer();
     this.frames++;
@@ -81,6 +83,12 @@ export class Overlay {
       canvas.width = video.videoWidth;
       canvas.height = video.videoHeight;
     }
+    this.paint(frame);
+  }
+
+  // paint paints the picture that the video shows, with what belongs on it.
+  paint(frame) {
+    const { canvas, c } = this;
     const rtp = this.picture(frame);
     const found = this.find(rtp);
     if (found) paint(c, found.boxes, found.result.width, found.result.height, canvas.width / (canvas.clientWidth || canvas.width));
