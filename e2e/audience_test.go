@@ -47,6 +47,7 @@ func TestAudienceAndReport(t *testing.T) {
 	to := sink.newStream()
 	var s stream
 	c.api("POST", "/api/v1/streams", map[string]any{"resume_window": 0, "restream": []map[string]string{{"url": to.Ingest["rtmp"], "name": "sink"}}}, &s)
+	news := c.followFrom(t, "?type=stream.report", "")
 	publisher := publish(t, s.Ingest["rtmp"])
 	c.wantStatus(s.ID, "live")
 	relayWHEP(t, s.Play["whep"]) // the first
@@ -101,6 +102,9 @@ func TestAudienceAndReport(t *testing.T) {
 	eventually(t, "the report is finished", func() bool { l := c.reports(s.ID); return len(l) == 1 && l[0].End == "over" })
 	var r report
 	c.api("GET", "/api/v1/reports/"+c.reports(s.ID)[0].ID, nil, &r)
+	if e := news.until("stream.report"); e.Stream != s.ID || e.Report != r.ID {
+		t.Errorf("the event names report %q of %q, it is %q of %q", e.Report, e.Stream, r.ID, s.ID)
+	}
 	if r.Duration < 3 || r.Frames < uint64(r.Duration*20) || r.Bitrate < 100_000 || r.Video != "H.264 640x360" || r.Sound != "AAC" ||
 		r.Viewers.Peak < 5 || r.Viewers.Total < 5 || r.Viewers.Watched < 5 || len(r.Audience) != 5 ||
 		len(r.Curve.Bitrate) < int(r.Duration/r.Curve.Step)-2 || r.Reconnects != 0 {

@@ -17,6 +17,7 @@ type happening struct {
 	Wearer string `json:"wearer"`
 	Stream string `json:"stream"`
 	Kind   string `json:"kind"`
+	Report string `json:"report"`
 }
 
 // follower follows the server's events as a browser does.
