@@ -17,6 +17,7 @@ import (
 // recording is what the API says of one.
 type recording struct {
 	ID, Kind, Stream, Status, Problem string
+	Continues                         string
 	Duration                          float64
 	Bytes                             int64
 	Gaps                              []struct {
@@ -209,5 +210,44 @@ func TestRecordingByAPI(t *testing.T) {
 	defer f.Close()
 	if _, err := f.Read(head); err != nil || string(head[36:40]) != "mdat" {
 		t.Errorf("the end of the server left the file unfinished: %q", head)
+	}
+}
+
+// Somebody's wish to record a stream outlives a kill and a restart of the server:
+// when the publisher is back, another recording continues the one before.
+//
+// F13 F14
+func TestRecordingGoesOn(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "")
+	s := c.newStream()
+	publisher := publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	var first recording
+	if code := c.api("POST", "/api/v1/streams/"+s.ID+"/recording", nil, &first); code != http.StatusCreated {
+		t.Fatal(code)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		eventually(t, "something is recorded", func() bool { return len(c.recordings()) > 0 && c.recordings()[0].Duration > 1 })
+		before := c.recordings()[0]
+		c.restart(t, signal)
+		publisher.stop() // the server's end was its own
+		publisher = publish(t, s.Ingest["rtmp"])
+		eventually(t, "another recording continues it", func() bool {
+			now := c.recordings()[0]
+			return now.Continues == before.ID && now.Status == "recording"
+		})
+	}
+	if code := c.api("DELETE", "/api/v1/streams/"+s.ID+"/recording", nil, nil); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	all := c.recordings()
+	if len(all) != 3 || all[2].Duration == 0 {
+		t.Errorf("%+v", all)
+	}
+	for _, r := range all {
+		if r.Status != "finished" {
+			t.Errorf("%+v", r)
+		}
 	}
 }

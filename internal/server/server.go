@@ -331,6 +331,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	pages.Wait()
 	s.control.managed.cancel() // no session hears of what follows
 	s.control.reports.Stopping()
+	s.media.recorder.Stopping()
 	s.media.posters.Close()
 	stopMedia()    // publishers and players are cut off, not told that it is over:
 	players.Wait() // they come back

@@ -16,11 +16,12 @@
 // where the source sends something else; a stream without sound has silence.
 //
 // Files have names of ours (time and 60 random bits), below one folder that
-// os.Root keeps them in: <id>.mp4, and <id>.json with what is known of it.
+// os.Root keeps them in: <id>.mp4, and <id>.json with what is known of it. What is
+// wished for single streams is in "wishes" while anything is.
 //
 // Who owns what: the Recorder owns one goroutine that tends (retention, files
 // that could not be finished); a take belongs to the output's goroutine that
-// records, and owns the goroutine that syncs its file. Locks: Recorder.mu before
-// Library.mu; a handler's cache lock is a leaf. Nothing holds a lock while a disk
-// is waited for, except Library.write, which orders changes of one sidecar.
+// records, and owns the goroutine that syncs its file. Locks: Recorder.keeping before
+// Recorder.mu before Library.mu; a handler's cache lock is a leaf. Nothing holds a lock while a disk
+// is waited for, except Library.write and keep, which order changes of one file.
 package record

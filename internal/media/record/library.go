@@ -203,22 +203,15 @@ func (l *Library) load() error {
 // read returns what stands beside a file; without it, what its name tells.
 func (l *Library) read(id string) Info {
 	info := Info{ID: id, Key: newKey(), Kind: Recording, Started: timeOf(id)}
-	f, size, err := l.disk.Open(id + ".json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return info
+	var there Info
+	err := readJSON(l.disk, id+".json", &there)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err == nil && there.ID == id && len(there.Key) >= 20:
+		return there
+	default:
+		l.log.Warn("what is known of a recording cannot be read", "recording", id, "error", err)
 	}
-	if err == nil {
-		defer func() { _ = f.Close() }() // only read
-		b := make([]byte, min(size, maxSidecar))
-		var there Info
-		if _, err = f.ReadAt(b, 0); err == nil {
-			err = json.Unmarshal(b, &there)
-		}
-		if err == nil && there.ID == id && len(there.Key) >= 20 {
-			return there
-		}
-	}
-	l.log.Warn("what is known of a recording cannot be read", "recording", id, "error", err)
 	return info
 }
 

@@ -24,6 +24,10 @@ type Recorder struct {
 	stop     context.CancelFunc
 	tending  sync.WaitGroup
 
+	stopping atomic.Bool
+	keeping  sync.Mutex          // orders the writes of what is wished; before mu
+	kept     map[string]keptWish // as it is on the disk; guarded by keeping
+
 	mu    sync.Mutex
 	desks map[string]*desk // by stream
 }
@@ -52,6 +56,7 @@ func New(cfg Config) (*Recorder, error) {
 	if err := r.lib.load(); err != nil {
 		return nil, err
 	}
+	r.recall()
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.look()
@@ -97,7 +102,13 @@ func (r *Recorder) tell(kind EventKind, info Info, reason string) {
 // Output records one run as it is wished: a hub.Output.
 func (r *Recorder) Output(ctx context.Context, run *hub.Run) {
 	stream := run.Stream().ID()
-	after := ""
+	r.mu.Lock()
+	d := r.desk(stream)
+	d.run = run
+	after := d.after
+	d.after, d.until = "", time.Time{}
+	r.mu.Unlock()
+	r.keep()
 	for ctx.Err() == nil {
 		r.mu.Lock()
 		d := r.desk(stream)
@@ -115,13 +126,12 @@ func (r *Recorder) Output(ctx context.Context, run *hub.Run) {
 		after = r.take(ctx, run, changed, by, after)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if d := r.desks[stream]; d != nil && d.run == run { // the next run has not begun
 		d.wish, d.by, d.run = byPolicy, "", nil
-		if d.policy == r.cfg.Policy {
-			delete(r.desks, stream)
-		}
+		r.clean(stream, d)
 	}
+	r.mu.Unlock()
+	r.keep()
 }
 
 // take records until the wish changes or the file ends; it returns the id of a
@@ -241,6 +251,7 @@ func (r *Recorder) tend(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		r.look()
+		r.lapse(r.cfg.now())
 		r.finishAll(ctx)
 		for _, id := range r.cfg.expired(r.lib.List(), r.cfg.now()) {
 			info, err := r.lib.remove(id)

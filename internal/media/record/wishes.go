@@ -15,6 +15,8 @@ type desk struct {
 	changed chan struct{} // closed and replaced when the wish changes
 	now     string        // id of the recording in progress
 	run     *hub.Run      // that is followed
+	after   string        // id of a recording that the next one continues
+	until   time.Time     // when a run that a restart interrupted must be back; zero: there is none
 }
 
 // wish overrides a policy until the run's end.
@@ -66,8 +68,9 @@ func (r *Recorder) Policy(stream string) Policy {
 // Forget ends what is known of a stream that is deleted. Its recordings stay.
 func (r *Recorder) Forget(stream string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	delete(r.desks, stream)
+	r.mu.Unlock()
+	r.keep()
 }
 
 // startWait is how long Start waits for a recording of a live stream to begin.
@@ -99,6 +102,7 @@ func (r *Recorder) Start(ctx context.Context, s *hub.Stream, by string) (info In
 	}
 	d.set(wanted, by)
 	r.mu.Unlock()
+	r.keep()
 	for deadline := time.Now().Add(startWait); s.State() == hub.StateLive && time.Now().Before(deadline); {
 		r.mu.Lock()
 		info, ok = r.current(d)
@@ -127,7 +131,10 @@ func (r *Recorder) Stop(ctx context.Context, stream string) (info Info, ok bool,
 	} else {
 		d.set(unwanted, "")
 	}
+	d.after = ""
+	r.clean(stream, d)
 	r.mu.Unlock()
+	r.keep()
 	if !ok {
 		return info, false, nil
 	}
@@ -169,8 +176,9 @@ func (r *Recorder) current(d *desk) (Info, bool) {
 // seat notes which recording of a stream is in progress, in place of another.
 func (r *Recorder) seat(stream, before, id string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if d := r.desks[stream]; d != nil && (d.now == before || id != "") {
 		d.now = id
 	}
+	r.mu.Unlock()
+	r.keep()
 }
