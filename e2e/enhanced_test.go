@@ -25,7 +25,9 @@ import (
 type enhanced struct {
 	video  rtmpcodecs.Codec
 	length time.Duration
-	units  []enhancedUnit // in order of time
+	units  []enhancedUnit                    // in order of time
+	clock  func(time.Duration) time.Duration // nil, or the encoder's: what it says of a time since its start
+	sent   atomic.Int64                      // pictures so far
 }
 
 type enhancedUnit struct {
@@ -154,7 +156,10 @@ func (e *enhanced) publish(t *testing.T, target string) {
 		t.Fatal(err)
 	}
 	stop := e.loop(t, func(base time.Duration, u enhancedUnit) error {
-		pts, dts := base+u.pts, base+u.dts
+		pts, dts, ok := e.stamp(base, u)
+		if !ok {
+			return nil
+		}
 		if u.sound {
 			return w.WriteOpus(sound, pts, u.au[0])
 		}
@@ -168,6 +173,20 @@ func (e *enhanced) publish(t *testing.T, target string) {
 		}
 	})
 	t.Cleanup(func() { stop(c.Close); cancel() })
+}
+
+// stamp gives a unit its times and counts it; a clock that says less than 0 has
+// stopped, and nothing more is sent.
+func (e *enhanced) stamp(base time.Duration, u enhancedUnit) (pts, dts time.Duration, ok bool) {
+	pts, dts = base+u.pts, base+u.dts
+	if e.clock != nil {
+		at := e.clock(dts)
+		pts, dts = at+pts-dts, at
+	}
+	if ok = dts >= 0; ok && !u.sound {
+		e.sent.Add(1)
+	}
+	return pts, dts, ok
 }
 
 // loop writes the clip's units again and again, in real time, until stop is

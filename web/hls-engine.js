@@ -1,5 +1,7 @@
 // Playing by Low-Latency HLS: hls.js, or the browser itself where that is all there is.
 
+const tooLate = 1; // s behind where hls.js wants to be, from which on playing faster is too slow
+
 // HlsEngine plays one playlist into a video element and reloads it by itself.
 export class HlsEngine {
   // back seconds before now it begins, and stays behind.
@@ -20,9 +22,11 @@ export class HlsEngine {
     const hls = this.hls = new Hls({
       lowLatencyMode: true,
       maxLiveSyncPlaybackRate: this.back ? 1 : 1.1, // the default never catches up
+      liveSyncOnStallIncrease: 0.2, // stalls are the publisher's more often than the network's
       enableWorker: false, // parts need no remuxing, and our policy allows no blob: scripts
       backBufferLength: 60,
     });
+    hls.on(Hls.Events.LEVEL_UPDATED, () => this.keepUp());
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
       this.answered = performance.now();
       this.incapable = false;
@@ -42,6 +46,19 @@ export class HlsEngine {
     });
     hls.attachMedia(this.video);
     hls.loadSource(this.url);
+  }
+
+  // keepUp jumps to what is live when the picture stood still for long, as it does
+  // when a publisher fell silent: hls.js would be late by as much for a minute.
+  keepUp() {
+    const { hls, video } = this;
+    const live = hls.liveSyncPosition;
+    if (live === null || video.paused || video.seeking || hls.config.maxLiveSyncPlaybackRate === 1) return;
+    if (live - video.currentTime < tooLate) return;
+    const { buffered } = video;
+    for (let i = 0; i < buffered.length; i++) {
+      if (buffered.start(i) <= live && live < buffered.end(i)) video.currentTime = live;
+    }
   }
 
   // seek moves by seconds, as far as the server keeps the stream.

@@ -5,7 +5,7 @@ import { Whep, WhepError } from './whep.js';
 
 const patience = 3000; // ms without a first picture by WebRTC before LL-HLS plays
 const hlsPatience = 12000; // likewise before LL-HLS starts anew
-const stalledAfter = 5000; // ms without a new picture of a live stream before we start anew
+const stalledAfter = 8000; // ms without a new picture of a live stream before we start anew: a silent publisher is one for 5 s, and we ask each 2 s
 const freshFor = 2000; // ms for which a picture counts as "live"
 const longestPause = 8000;
 

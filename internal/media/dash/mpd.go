@@ -14,10 +14,12 @@ import (
 const (
 	updateEvery = time.Second     // a player asks again for the MPD
 	behindLive  = 6 * time.Second // where players of whole segments stay: three usual ones
-	// Where players of low latency stay, and what they bear. A tenth of a second
-	// in two seconds is made good in a few seconds at these rates.
-	latencyTarget = 2 * time.Second
-	latencyMin    = time.Second
+	// Where players of low latency stay, and what they bear: a publisher's return is
+	// to be seen within two seconds. A tenth of a second in that time is made good in
+	// a few seconds at these rates. A most of 2.5 s was tried: dash.js 5.2.1 then did
+	// not catch up at all.
+	latencyTarget = 1500 * time.Millisecond
+	latencyMin    = 500 * time.Millisecond
 	latencyMax    = 6 * time.Second
 	rateMin       = 0.96
 	rateMax       = 1.04

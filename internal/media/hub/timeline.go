@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	tick = time.Second / 90000 // the least step between two decoding times
+	tick = time.Millisecond // the least step between two decoding times: RTMP tells no smaller ones apart
 
 	// maxAudioDrift: sound is counted in samples and follows its timestamps
 	// again only when they are further apart (MEDIA T2).

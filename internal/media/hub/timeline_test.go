@@ -61,7 +61,7 @@ func TestSoundIsCountedInSamples(t *testing.T) {
 	}
 }
 
-// MEDIA T2: equal decoding times are told apart by a tick, B-frames keep their
+// MEDIA T2: equal decoding times are told apart by a millisecond, B-frames keep their
 // composition offset.
 func TestEqualTimes(t *testing.T) {
 	var l timeline
