@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -69,5 +70,52 @@ func TestRestream(t *testing.T) {
 	}
 	if said := c.tail(10000); strings.Contains(said, "secret-key") {
 		t.Error("the log has a key of a destination")
+	}
+}
+
+// What is published by RTMPS is sent on by RTMP and SRT through its publisher's
+// absence and its return by SRT: both destinations see one stream, without a break
+// of the connection, and pictures all the time.
+func TestRestreamHolds(t *testing.T) {
+	t.Parallel()
+	sink := startCloud(t, withSRT)
+	c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\noutbound: {allow_private: true}\n")
+	byRTMP, bySRT := sink.newStream(), sink.newStream()
+	var s stream
+	if code := c.api("POST", "/api/v1/streams", map[string]any{"restream": []map[string]string{
+		{"name": "RTMP", "url": byRTMP.Ingest["rtmp"]}, {"name": "SRT", "url": bySRT.Ingest["srt"]},
+	}}, &s); code != http.StatusCreated {
+		t.Fatal(code)
+	}
+	more := func(what string, least uint64) {
+		t.Helper()
+		before := map[string]uint64{}
+		for _, to := range []stream{byRTMP, bySRT} {
+			before[to.ID] = sink.sent(to.ID).Stats.Frames
+		}
+		eventually(t, what+": both destinations get pictures", func() bool {
+			return sink.sent(byRTMP.ID).Stats.Frames >= before[byRTMP.ID]+least && sink.sent(bySRT.ID).Stats.Frames >= before[bySRT.ID]+least
+		})
+	}
+	publisher := publish(t, s.Ingest["rtmps"])
+	for _, to := range []stream{byRTMP, bySRT} {
+		sink.wantStatus(to.ID, "live")
+	}
+	more("by RTMPS", 60)
+	publisher.stop()
+	c.wantStatus(s.ID, "interrupted")
+	more("while the publisher is away", 15) // five stills a second
+	publishTo(t, "mpegts", s.Ingest["srt"])
+	c.wantStatus(s.ID, "live")
+	more("by SRT", 60)
+	for _, name := range []string{"RTMP", "SRT"} {
+		if o := c.sent(s.ID).output(name); o.Status != "active" || o.Connects != 1 || o.Dropped != 0 {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+	for _, to := range []stream{byRTMP, bySRT} {
+		if now := sink.sent(to.ID); now.Status != "live" {
+			t.Errorf("a destination sees %q", now.Status)
+		}
 	}
 }
