@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -248,6 +249,49 @@ func TestRecordingGoesOn(t *testing.T) {
 	for _, r := range all {
 		if r.Status != "finished" {
 			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// A stream by WHIP that nobody watches is recorded with its sound, as AAC, and when
+// another publisher takes over by RTMP, with other parameters and AAC of its own,
+// the same file goes on: picture and sound meet in both halves.
+func TestRecordingOfTwoPublishers(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t, "")
+	s := c.newStream()
+	encodeOpus(t, beeping).publishWHIP(t, s.Ingest["whip"])
+	c.wantStatus(s.ID, "live")
+	var made, done recording
+	if code := c.api("POST", "/api/v1/streams/"+s.ID+"/recording", nil, &made); code != http.StatusCreated {
+		t.Fatal(code)
+	}
+	time.Sleep(5 * time.Second)
+	publishFlashesTo(t, "flv", s.Ingest["rtmp"])
+	eventually(t, "the encoder has taken over", func() bool {
+		var now struct{ Stats struct{ Protocol string } }
+		c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
+		return now.Stats.Protocol == "rtmp"
+	})
+	half := c.recordings()[0].Duration
+	time.Sleep(5 * time.Second)
+	if code := c.api("DELETE", "/api/v1/streams/"+s.ID+"/recording", nil, &done); code != http.StatusOK || done.ID != made.ID || len(c.recordings()) != 1 {
+		t.Fatalf("stop: %d %+v of %+v", code, done, c.recordings())
+	}
+	path := filepath.Join(t.TempDir(), "two.mp4")
+	_, _, file := get(t, made.File)
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if seconds, p := probe(t, path); seconds < half+4 || p.Streams[0].CodecName != "h264" || p.Streams[1].CodecName != "aac" {
+		t.Errorf("%v s of %+v", seconds, p)
+	}
+	if said := decodeWhole(t, path); said != "" {
+		t.Errorf("ffmpeg says %s", said)
+	}
+	for half, from := range map[string]float64{"by WHIP": 0, "by RTMP": half} {
+		if ms := lagOf(t, "-ss", fmt.Sprint(from), "-i", path); math.Abs(ms) > 40 {
+			t.Errorf("%s pictures are %.0f ms behind the sound", half, ms)
 		}
 	}
 }
