@@ -49,6 +49,7 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("with a full disk: %+v", r)
 		}
 	}
+	c.wantMetrics("recordings_active 1", "recordings_paused 1", "recording_failures_total 1")
 	if n, _ := watch(t, c.rtmp+"/live/cam", 2); n < 50 {
 		t.Errorf("a viewer got %d pictures in 2 s while the disk was full", n)
 	}

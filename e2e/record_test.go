@@ -37,6 +37,17 @@ func (c *cloud) recordings() []recording {
 	return list.Recordings
 }
 
+// wantMetrics fails unless /metrics has these figures of ours.
+func (c *cloud) wantMetrics(lines ...string) {
+	c.t.Helper()
+	_, _, all := get(c.t, c.url+"/metrics")
+	for _, line := range lines {
+		if !strings.Contains(string(all), "\nglimpse_"+line+"\n") {
+			c.t.Errorf("/metrics has no %q", line)
+		}
+	}
+}
+
 // probed is what ffprobe says of a file.
 type probed struct {
 	Format  struct{ Duration string }
@@ -152,11 +163,13 @@ func TestRecordingByAPI(t *testing.T) {
 	if e := news.until("recording.started"); e.Stream != s.ID {
 		t.Errorf("%+v", e)
 	}
+	c.wantMetrics("recordings_active 1", "recordings_paused 0", "recordings 1", "recording_failures_total 0")
 	time.Sleep(2 * time.Second)
 	if code := c.api("DELETE", "/api/v1/streams/"+s.ID+"/recording", nil, &done); code != http.StatusOK || done.ID != made.ID || done.Status != "finished" || done.Duration < 2 {
 		t.Fatalf("stop: %d %+v", code, done)
 	}
 	news.until("recording.stopped")
+	c.wantMetrics("recordings_active 0", "recordings 1")
 	code, header, whole := get(t, made.File)
 	path := filepath.Join(t.TempDir(), "whole.mp4")
 	if err := os.WriteFile(path, whole, 0o600); err != nil {
