@@ -56,6 +56,7 @@ var forbidden = []struct{ tree, never, why string }{
 	{"internal/media", "glimpse/internal/server", "server/ is the root"},
 	{"internal/control/camera", "net", "decisions are pure"},
 	{"internal/media/frame", "glimpse/internal/media/hub", "frame is a leaf"},
+	{"internal/lean", "glimpse/internal/media", "lean is HTTP alone"},
 	{"sdk", "glimpse/internal", "the SDK is public"},
 	{"protocol", "glimpse/internal", "the protocol is a public leaf"},
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
+	"glimpse/internal/lean"
 	"glimpse/internal/media/frames"
 	"glimpse/internal/strangers"
 )
@@ -23,10 +25,13 @@ const (
 
 // front is the HTTP server. Handlers set their own deadlines for answers,
 // because websockets and held playlists live long; those have no body.
-type front struct{ http *http.Server }
+type front struct {
+	http *http.Server
+	lean *lean.Listener // nil before begin
+}
 
 func newFront(h http.Handler) *front {
-	return &front{&http.Server{
+	return &front{http: &http.Server{
 		Handler: bodiesInTime(briefly(h)), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if isBorrowed(c) {
@@ -76,6 +81,13 @@ func bodiesInTime(next http.Handler) http.Handler {
 	})
 }
 
+// begin lets a handler answer plain requests of a TCP listener by itself; what
+// serve is given then is the rest.
+func (f *front) begin(l net.Listener, h lean.Handler) net.Listener {
+	f.lean = lean.New(l, lean.Config{Handler: h, Server: f.http, Pass: isBorrowed})
+	return f.lean
+}
+
 func (f *front) serve(l net.Listener) error {
 	if err := f.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -85,7 +97,12 @@ func (f *front) serve(l net.Listener) error {
 
 // shutdown lets requests finish until ctx ends, then cuts them.
 func (f *front) shutdown(ctx context.Context) {
+	var plain sync.WaitGroup
+	if f.lean != nil {
+		plain.Go(func() { f.lean.Shutdown(ctx) })
+	}
 	if f.http.Shutdown(ctx) != nil {
 		_ = f.http.Close()
 	}
+	plain.Wait()
 }

@@ -40,7 +40,8 @@ func (s *Server) buildHTTP(context.Context) error {
 	mux.Handle("GET /metrics", s.metrics(panics))
 	s.control.api.Mount(mux)
 	mux.Handle("/", s.media.web)
-	checked := api.Hosts(api.Headers(s.unlessDraining(s.viewersKnown(mux))), s.cfg.HTTP.PublicURL, s.candidates())
+	ours := api.OurNames(s.cfg.HTTP.PublicURL, s.candidates())
+	checked := api.Hosts(api.Headers(s.unlessDraining(s.viewersKnown(mux))), ours)
 	if s.tls.public != nil {
 		checked = s.tls.public.Challenges(checked)
 	}
@@ -50,6 +51,7 @@ func (s *Server) buildHTTP(context.Context) error {
 	}
 	checked = forwarded(checked, proxies)
 	s.handler = recovered(checked, panics, s.log)
+	s.segments = newSegments(s, ours, panics)
 	return nil
 }
 

@@ -66,6 +66,7 @@ type Server struct {
 	listener   net.Listener
 	tls        secure
 	handler    http.Handler
+	segments   *segments
 	draining   atomic.Bool
 	reloading  Reloading // zero: never
 }
@@ -301,7 +302,8 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	}
 	front := newFront(s.handler)
 	front.http.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // failed handshakes of strangers
-	pages.Go(func() { running <- front.serve(s.listener) })
+	rest := front.begin(s.listener, s.segments)
+	pages.Go(func() { running <- front.serve(rest) })
 	if s.tls.listener != nil {
 		pages.Go(func() { running <- front.serve(s.tls.listener) })
 	}

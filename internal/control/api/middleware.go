@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// Hosts refuses requests for names that are not ours with 421, so that a page
-// of another site cannot make its own name resolve to us and read what we say
-// (DNS rebinding). Addresses, localhost, names without a dot (no public name is
-// one), the machine's own name, and allowed are ours; allowed holds host names
-// without ports. publicURL may be empty.
-func Hosts(next http.Handler, publicURL string, allowed []string) http.Handler {
+// Names are the host names that are ours: addresses, localhost, names without a dot
+// (no public name is one), the machine's own name, and those allowed. Immutable.
+type Names struct{ names map[string]bool }
+
+// OurNames returns the names; allowed holds host names without ports. publicURL
+// may be empty.
+func OurNames(publicURL string, allowed []string) Names {
 	names := map[string]bool{}
 	for _, name := range allowed {
 		names[strings.ToLower(name)] = true
@@ -26,8 +27,18 @@ func Hosts(next http.Handler, publicURL string, allowed []string) http.Handler {
 		name = strings.ToLower(name)
 		names[name], names[name+".local"] = true, true
 	}
+	return Names{names}
+}
+
+// Has reports whether a Host, with or without its port, is ours.
+func (n Names) Has(hostport string) bool { return ourHost(hostport, n.names) }
+
+// Hosts refuses requests for names that are not ours with 421, so that a page
+// of another site cannot make its own name resolve to us and read what we say
+// (DNS rebinding).
+func Hosts(next http.Handler, ours Names) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !ourHost(r.Host, names) {
+		if !ours.Has(r.Host) {
 			writeProblem(w, problem(http.StatusMisdirectedRequest, codeWrongHost,
 				"This server does not know itself by this name; set http.public_url."))
 			return

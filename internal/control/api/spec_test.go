@@ -63,7 +63,7 @@ func TestNoOutsideScripts(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	h := Headers(Hosts(ok, "https://cloud.example.com:8443", []string{"media.example.com"}))
+	h := Headers(Hosts(ok, OurNames("https://cloud.example.com:8443", []string{"media.example.com"})))
 	own, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)

@@ -68,6 +68,25 @@ func Handles(rest string) bool {
 		strings.HasSuffix(rest, ".m4s") || strings.HasSuffix(rest, ".mp4")
 }
 
+// Whole reports whether ServeHTTP answers a GET at once with bytes that exist by
+// then: a media playlist, or a file that does not grow while it is sent. It may
+// wait before it answers, for 5 s at most.
+func (h *Handler) Whole(stream *hub.Stream, rest string) bool {
+	_, name, ok := viewers.Split(rest)
+	if !ok {
+		return false
+	}
+	store := h.stores.Store(stream.Run())
+	if store == nil {
+		return false
+	}
+	if name == videoName || name == audioName {
+		return true
+	}
+	f, ok := store.ParseName(name)
+	return ok && (f.Kind != cmaf.FileSegment || f.Number < f.Rendition.Snapshot().NextNumber)
+}
+
 // ServeHTTP answers a request below a stream's playback path: rest is what
 // follows /live/<playback id>/, unescaped, without a leading slash. A nil stream
 // is one that nobody knows.
