@@ -1,0 +1,137 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// record starts or stops (POST or DELETE) the recording of a stream.
+func (c *cloud) record(method, id string) (r recording) {
+	c.t.Helper()
+	want := map[string]int{"POST": http.StatusCreated, "DELETE": http.StatusOK}[method]
+	if code := c.api(method, "/api/v1/streams/"+id+"/recording", nil, &r); code != want {
+		c.t.Fatalf("%s recording: %d %+v", method, code, r)
+	}
+	return r
+}
+
+// download fetches a recording's file.
+func (r recording) download(t *testing.T) (path string) {
+	t.Helper()
+	code, _, body := get(t, r.File)
+	if code != http.StatusOK || int64(len(body)) != r.Bytes {
+		t.Fatalf("%s: %d, %d of %d bytes", r.File, code, len(body), r.Bytes)
+	}
+	path = filepath.Join(t.TempDir(), "downloaded.mp4")
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What comes by WebRTC with Opus is recorded with AAC, and with Opus as it was sent
+// where there is no ffmpeg: either plays in ffmpeg and in Chromium.
+//
+// C27 D8
+func TestRecordingOfOpus(t *testing.T) {
+	t.Parallel()
+	for codec, env := range map[string][]string{"aac": nil, "opus": {"PATH=" + t.TempDir()}} {
+		t.Run(codec, func(t *testing.T) {
+			t.Parallel()
+			c := startCloud(t, "", env...)
+			s := c.newStream()
+			encodeOpus(t, beeping).publishWHIP(t, s.Ingest["whip"])
+			c.wantStatus(s.ID, "live")
+			c.record("POST", s.ID)
+			time.Sleep(5 * time.Second)
+			done := c.record("DELETE", s.ID)
+			path := done.download(t)
+			seconds, p := probe(t, path)
+			if seconds < 4.5 || p.Streams[0].CodecName != "h264" || p.Streams[1].CodecName != codec {
+				t.Errorf("%v s: %+v", seconds, p.Streams)
+			}
+			if said := decodeWhole(t, path); said != "" {
+				t.Errorf("ffmpeg says %s", said)
+			}
+			if n, volume := watch(t, path, 4); n < 100 || volume < -60 {
+				t.Errorf("4 s have %d pictures and sound of %v dB", n, volume)
+			}
+			b := startBrowser(t)
+			b.do(nil, "open", "recording", done.Page)
+			b.wantReplay("recording", 4)
+			b.wantNoFaults("recording")
+		})
+	}
+}
+
+// Pictures of another size in the middle of a connection, and a publisher who is
+// gone and comes back by another protocol with other sound, are one recording: the
+// file decodes without a complaint, shows both sizes, says what is missing, and
+// plays in Chromium over the change.
+//
+// E41
+func TestRecordingOverChanges(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "one.ts"), filepath.Join(dir, "two.ts")}
+	for i, size := range []string{"640x360", "480x270"} {
+		runCommand(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=rate=30:size="+size, "-f", "lavfi", "-i", "sine=sample_rate=48000",
+			"-t", []string{"4", "60"}[i], "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-sc_threshold", "0",
+			"-c:a", "aac", "-ac", "2", files[i])
+	}
+	c := startCloud(t, withSRT)
+	s := c.newStream()
+	first := start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-i", "concat:"+strings.Join(files, "|"),
+		"-c", "copy", "-f", "mpegts", s.Ingest["srt"])
+	c.wantStatus(s.ID, "live")
+	made := c.record("POST", s.ID)
+	time.Sleep(7 * time.Second)
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.wantStatus(s.ID, "interrupted")
+	time.Sleep(2 * time.Second)
+	publish(t, s.Ingest["rtmp"], "-g", "30", "-ac", "1", "-ar", "22050")
+	c.wantStatus(s.ID, "live")
+	time.Sleep(4 * time.Second)
+	done := c.record("DELETE", s.ID)
+	if done.ID != made.ID || len(c.recordings()) != 1 || len(done.Gaps) != 1 || done.Gaps[0].To-done.Gaps[0].From < 1.5 {
+		t.Fatalf("%+v", c.recordings())
+	}
+	path := done.download(t)
+	if said := decodeWhole(t, path); said != "" {
+		t.Errorf("ffmpeg says %s", said)
+	}
+	sizes := runCommand(t, "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=width", "-of", "csv=p=0", path)
+	for _, width := range []string{"640", "480"} {
+		if n := strings.Count(sizes, width); n < 60 {
+			t.Errorf("%d pictures of %s pixels", n, width)
+		}
+	}
+	if n, volume := watch(t, path, 12); n < 250 || volume < -60 {
+		t.Errorf("12 s have %d pictures and sound of %v dB", n, volume)
+	}
+	if _, _, list := get(t, done.HLS); bytes.Count(list, []byte("#EXT-X-MAP:")) < 3 {
+		t.Errorf("no inits for the changes:\n%s", list)
+	}
+	b := startBrowser(t)
+	b.do(nil, "open", "recording", done.Page)
+	eventually(t, "the page plays from the beginning", func() bool {
+		var ok bool
+		return b.try(&ok, "eval", "recording", "(() => { const v = document.querySelector('video'); v.play(); return v.duration > 12 && v.currentTime > 1; })()") == "" && ok
+	})
+	for at, width := range map[float64]int{1: 640, done.Gaps[0].From - 0.5: 480, done.Duration - 1: 640} {
+		b.do(nil, "eval", "recording", fmt.Sprintf("(() => { const v = document.querySelector('video'); v.pause(); v.currentTime = %v; })()", at))
+		eventually(t, fmt.Sprintf("the picture at %.1f s has %d pixels", at, width), func() bool {
+			var ok bool
+			return b.try(&ok, "eval", "recording", fmt.Sprintf("(() => { const v = document.querySelector('video'); return !v.seeking && v.videoWidth === %d; })()", width)) == "" && ok
+		})
+	}
+	b.wantNoFaults("recording")
+}
