@@ -15,6 +15,7 @@ func TestPlatformOf(t *testing.T) {
 		"rtmp://a.rtmp.youtube.com/live2/k": "YouTube", "rtmps://a.rtmps.youtube.com:443/live2/k": "YouTube",
 		"rtmp://live.twitch.tv/app/k": "Twitch", "rtmp://fra02.contribute.live-video.net/app/k": "Twitch",
 		"rtmps://ingest.global-contribute.live-video.net:443/app/k":   "Twitch",
+		"rtmps://fa723fc1b171.global-contribute.live-video.net/app/k": "Kick",
 		"rtmps://a1b2c3.global-contribute.live-video.net:443/app/k":   "Amazon IVS",
 		"srt://a1b2c3.srt.live-video.net:9000?streamid=k":             "",
 		"rtmps://live-api-s.facebook.com:443/rtmp/FB-1?s_bl=1&s_ps=1": "Facebook",
@@ -70,8 +71,11 @@ func TestAdvise(t *testing.T) {
 		"B-frames are fine": {twitch, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{h264(1280, 720, true), sound} }), nil},
 		"portrait":          {twitch, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{h264(1080, 1920, false), sound} }), nil},
 		"too large":         {twitch, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{h264(3840, 2160, false), sound} }), []string{"Twitch takes pictures of up to 1080 lines; these are 3840 by 2160."}},
-		"codec":             {facebook, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{av1, sound} }), []string{"Facebook takes RTMPS only: the address must begin with rtmps://.", "Facebook takes H.264 only; this stream's video is AV1."}},
-		"newer codec":       {youtube, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{av1, sound} }), nil},
+		"Facebook's limits": {strings.Replace(facebook, "rtmp", "rtmps", 1), with(func(s *hub.Stats) { s.KeyInterval, s.Bitrate = 4*time.Second, 9e6 }), nil},
+		"beyond Facebook's": {strings.Replace(facebook, "rtmp", "rtmps", 1), with(func(s *hub.Stats) { s.KeyInterval, s.Bitrate = 5*time.Second, 12e6 }), []string{
+			"Facebook wants a key frame every 4 s or more often; this stream has one every 5.0 s.", "Facebook takes 9 Mbit/s at most; this stream has 12.0."}},
+		"codec":       {facebook, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{av1, sound} }), []string{"Facebook takes RTMPS only: the address must begin with rtmps://.", "Facebook takes H.264 only; this stream's video is AV1."}},
+		"newer codec": {youtube, with(func(s *hub.Stats) { s.Tracks = []*frame.Track{av1, sound} }), nil},
 	} {
 		if got := Advise(c.address, c.st); strings.Join(got, "\n") != strings.Join(c.want, "\n") {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
