@@ -35,6 +35,10 @@ fi
 if [ "$want" = long ]; then # players
 	need cvlc 'vlc-bin vlc-plugin-base' '--cask vlc'
 	need gst-launch-1.0 'gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav' gstreamer
+	# The model workshop, with the system's own interpreter.
+	if have apt-get && ! { /usr/bin/python3 -c 'import torch, onnx, numpy, PIL' && [ -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ]; } >/dev/null 2>&1; then
+		need pytorch 'python3-torch python3-onnx python3-numpy python3-pil fonts-noto-color-emoji' ''
+	fi
 fi
 
 install() {
