@@ -97,6 +97,11 @@ func TestPublisherReturns(t *testing.T) {
 			}
 		}
 		if len(took) < len(readers)+len(pages) {
+			for page, b := range pages {
+				var v map[string]any
+				b.do(&v, "eval", page, playing)
+				t.Logf("the page by %s: %v", page, v)
+			}
 			t.Fatalf("back by %s: %v after the return only these show live pictures: %v", a.way, patience, took)
 		}
 		for _, name := range slices.Sorted(maps.Keys(took)) {
@@ -125,6 +130,12 @@ func TestPublisherReturns(t *testing.T) {
 		t.Errorf("WebRTC began %g times", n)
 	}
 }
+
+// playing is how a page's video stands.
+const playing = `(() => {
+	const v = document.querySelector('video'), ends = [...Array(v.buffered.length).keys()].map((i) => [v.buffered.start(i), v.buffered.end(i)]);
+	return { at: v.currentTime, ends, rate: v.playbackRate, seeking: v.seeking, paused: v.paused, ready: v.readyState, sight: window.sight, player: window.glimpse };
+})()`
 
 // number evaluates an expression in a page.
 func (b *browser) number(page, expression string) (n float64) {

@@ -15,14 +15,15 @@ const (
 	updateEvery = time.Second     // a player asks again for the MPD
 	behindLive  = 6 * time.Second // where players of whole segments stay: three usual ones
 	// Where players of low latency stay, and what they bear: a publisher's return is
-	// to be seen within two seconds. A tenth of a second in that time is made good in
-	// a few seconds at these rates. A most of 2.5 s was tried: dash.js 5.2.1 then did
-	// not catch up at all.
+	// to be seen within two seconds. After a publisher's silence, when nothing comes
+	// for 5 s, dash.js (5.2.1) jumps as far as its buffer goes if it bears 4 s and
+	// makes good the rest by its rate; with 6 s it does not jump, and with 2.5 s it was
+	// seen to jump nowhere when it began and then never to catch up.
 	latencyTarget = 1500 * time.Millisecond
 	latencyMin    = 500 * time.Millisecond
-	latencyMax    = 6 * time.Second
+	latencyMax    = 4 * time.Second
 	rateMin       = 0.96
-	rateMax       = 1.04
+	rateMax       = 1.10
 	// Where players stay that get the compatible description, as far as there is so
 	// much: GStreamer pauses whenever it has less than 30 s.
 	behindCompatible = 36 * time.Second

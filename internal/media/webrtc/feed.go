@@ -28,6 +28,11 @@ const (
 	soundSlack = 40 * packets.AudioClock / 1000
 	// soundBurst apart, packets come one by one.
 	soundBurst = 10 * time.Millisecond
+	// soundPause is a pause after which sound begins anew.
+	soundPause = time.Second
+	// pastHold ago, a held picture is one of a silence that is over: a hold makes a
+	// key frame in that time.
+	pastHold = 2 * time.Second
 	// straightLag behind live, pictures that are made of others have caught up.
 	straightLag = 400 * time.Millisecond
 )
@@ -67,15 +72,33 @@ type tone struct {
 }
 
 // caughtUp reports whether sound is live. A conversion begins with the sound
-// since before it was started, all at once. Receivers would take that for delay
-// and keep it for many seconds, so it is left out: up to the first packet that
-// comes by itself, or for a second.
+// since before it was started, all at once, and so comes what fills a publisher's
+// silence. Receivers would take that for delay and keep it for many seconds, so it
+// is left out: up to the first packet that comes by itself, or for a second.
 func (t *tone) caughtUp(now time.Time) bool {
+	if t.live && now.Sub(t.last) > soundPause {
+		t.live, t.begun, t.last = false, now, time.Time{}
+	}
 	if !t.live {
 		t.live = !t.last.IsZero() && now.Sub(t.last) > soundBurst || now.Sub(t.begun) > time.Second
 	}
 	t.last = now
 	return t.live
+}
+
+// past finds the pictures that fill a publisher's silence when it is over: they come
+// all at once, which receivers take for delay, and show what is shown already. What
+// refers to them goes with them, up to a key frame.
+type past struct{ leaving bool }
+
+// has reports whether a picture that comes now is one of them.
+func (p *past) has(f *frame.Frame, now time.Time) bool {
+	if f.Hold && now.Sub(f.Wall) > pastHold {
+		p.leaving = true
+	} else if f.Key {
+		p.leaving = false
+	}
+	return p.leaving
 }
 
 // users counts who needs something and since when nobody does.
@@ -135,13 +158,14 @@ func (f *feed) read(ctx context.Context, run *hub.Run, shown *time.Duration) err
 	defer rd.Close()
 	var frames []*frame.Frame
 	var cut [][]byte
-	for {
+	var over past
+	for cached := true; ; cached = false { // the cached pictures are of the past, and wanted
 		var err error
 		if frames, err = rd.Next(ctx, frames); err != nil {
 			return err
 		}
 		for _, fr := range frames {
-			if !fr.IsVideo() {
+			if !fr.IsVideo() || !cached && over.has(fr, time.Now()) {
 				continue
 			}
 			if err := playable(fr.Track); err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v4"
+
+	"glimpse/internal/media/frame"
 )
 
 // join plays the stream. rtx is whether the client offers retransmission streams.
@@ -319,6 +321,35 @@ func TestLostLastFlight(t *testing.T) {
 	}
 }
 
+// What fills a silence of 5 s is left out, up to the hold's newest key frame or one of
+// the publisher's; nothing is left out of a publisher that is late.
+func TestSilenceIsNotMadeUpFor(t *testing.T) {
+	at := time.Now()
+	var p past
+	for i, test := range []struct {
+		hold, key bool
+		age       time.Duration
+		left      bool
+	}{
+		{false, true, 3 * time.Second, false},
+		{false, false, 3 * time.Second, false},
+		{true, true, 5 * time.Second, true},
+		{true, false, 4800 * time.Millisecond, true},
+		{true, true, 3 * time.Second, true},
+		{true, false, 200 * time.Millisecond, true}, // refers to one that is left out
+		{true, true, 1800 * time.Millisecond, false},
+		{true, false, 1600 * time.Millisecond, false},
+		{true, true, 4 * time.Second, true},
+		{false, false, 0, true},
+		{false, true, 0, false},
+		{false, false, 0, false},
+	} {
+		if got := p.has(&frame.Frame{Hold: test.hold, Key: test.key, Wall: at.Add(-test.age)}, at); got != test.left {
+			t.Errorf("picture %d is left out: %v", i, got)
+		}
+	}
+}
+
 // A conversion begins with a burst of the past, which is left out.
 func TestSoundBeginsLive(t *testing.T) {
 	at := time.Now()
@@ -330,6 +361,16 @@ func TestSoundBeginsLive(t *testing.T) {
 		at = at.Add(test.after)
 		if got := tone.caughtUp(at); got != test.live {
 			t.Errorf("packet %d: live %v", i, got)
+		}
+	}
+	at = at.Add(5 * time.Second) // of silence, which is filled all at once
+	for i, test := range []struct {
+		after time.Duration
+		live  bool
+	}{{0, false}, {time.Millisecond, false}, {2 * time.Millisecond, false}, {20 * time.Millisecond, true}} {
+		at = at.Add(test.after)
+		if got := tone.caughtUp(at); got != test.live {
+			t.Errorf("packet %d after a silence: live %v", i, got)
 		}
 	}
 	dense := time.Now()
