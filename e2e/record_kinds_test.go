@@ -135,3 +135,58 @@ func TestRecordingOverChanges(t *testing.T) {
 	}
 	b.wantNoFaults("recording")
 }
+
+// The operator records, stops, clips, plays and deletes by the dashboard, and pauses,
+// resumes and removes a destination there: a click each, and the server does it.
+func TestDashboardButtons(t *testing.T) {
+	t.Parallel()
+	c, sink := startCloud(t, "outbound: {allow_private: true}\n"), startCloud(t, "")
+	s, to := c.newStream(), sink.newStream()
+	if code := c.api("POST", "/api/v1/streams/"+s.ID+"/outputs", map[string]any{"url": to.Ingest["rtmp"], "name": "sink"}, nil); code != http.StatusCreated {
+		t.Fatal(code)
+	}
+	publish(t, s.Ingest["rtmp"], "-g", "30")
+	c.wantStatus(s.ID, "live")
+	b := startBrowser(t)
+	link := c.url + "/#token=" + c.token // the printed one is for one login
+	b.do(nil, "open", "dashboard", link)
+	press := func(button, what string, done func(list []recording) bool) {
+		t.Helper()
+		b.do(nil, "click", "dashboard", button)
+		eventually(t, what, func() bool { return done(c.recordings()) })
+	}
+	press(".stream button:text-is('Record')", "it is recorded", func(l []recording) bool { return len(l) == 1 && l[0].Status == "recording" && l[0].Duration > 2 })
+	press(".stream button:text-is('Stop recording')", "it is stopped", func(l []recording) bool { return len(l) == 1 && l[0].Status == "finished" })
+	press(".stream button:text-is('Clip 30 s')", "there is a clip", func(l []recording) bool { return len(l) == 2 && (l[0].Kind == "clip" || l[1].Kind == "clip") })
+	b.do(nil, "click", "dashboard", "summary:has-text('Sent on')")
+	state := func(want string) func([]recording) bool {
+		return func([]recording) bool { return c.sent(s.ID).output("sink").Status == want }
+	}
+	press(".outputs button:text-is('Pause')", "the destination is paused", state("stopped"))
+	press(".outputs button:text-is('Resume')", "the destination gets it again", state("active"))
+	for page, options := range map[string]map[string]any{"dark": {"dark": true}, "light": {}, "phone": {"dark": true, "width": 390, "height": 844}} {
+		b.do(nil, "open", page, link, options)
+		b.do(nil, "click", page, "summary:has-text('Sent on')")
+		b.shot(page, "dashboard-"+page+".png")
+		var wider bool
+		if b.do(&wider, "eval", page, "document.documentElement.scrollWidth > innerWidth"); wider {
+			t.Errorf("%s: the dashboard is wider than its window", page)
+		}
+		b.wantNoFaults(page)
+	}
+	press(".outputs button:text-is('Remove')", "the destination is gone", func([]recording) bool { return len(c.sent(s.ID).Outputs) == 0 })
+	var page string
+	b.do(&page, "eval", "dashboard", "document.querySelector('.recordings a.button').href")
+	b.do(nil, "open", "recording", page)
+	b.wantReplay("recording", 2)
+	for left := 1; left >= 0; left-- {
+		b.do(nil, "click", "dashboard", ".recordings li:first-child button:text-is('Delete')")
+		press("dialog button:text-is('Delete')", "one is deleted", func(l []recording) bool { return len(l) == left })
+		eventually(t, "the list shows it", func() bool {
+			var rows int
+			return b.try(&rows, "eval", "dashboard", "document.querySelectorAll('.recordings li').length") == "" && rows == left
+		})
+	}
+	b.wantNoFaults("dashboard")
+	b.wantNoFaults("recording")
+}
