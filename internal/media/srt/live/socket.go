@@ -31,6 +31,7 @@ type socket struct {
 	mu    sync.RWMutex
 	conns map[uint32]*Conn
 
+	busy chan struct{} // has something when there is a first connection
 	once sync.Once
 	done chan struct{}
 	wg   sync.WaitGroup
@@ -46,7 +47,7 @@ type path struct {
 func newSocket(pc *net.UDPConn, wildcard bool, panicked func(any)) *socket {
 	s := &socket{
 		pc: pc, wildcard: wildcard, start: time.Now(), panicked: panicked,
-		conns: map[uint32]*Conn{}, done: make(chan struct{}),
+		conns: map[uint32]*Conn{}, busy: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	_ = pc.SetReadBuffer(socketBuffer) // as much as the system allows
 	_ = pc.SetWriteBuffer(socketBuffer)
@@ -99,6 +100,10 @@ func (s *socket) add(c *Conn) bool {
 		c.id = random32()
 	}
 	s.conns[c.id] = c
+	select {
+	case s.busy <- struct{}{}:
+	default:
+	}
 	return true
 }
 
@@ -163,16 +168,35 @@ func (s *socket) contain(c *Conn) {
 
 var errFault = errors.New("srt: fault while handling a packet")
 
-// ticks looks at the connections until the socket is closed.
+// ticks looks at the connections until the socket is closed. While there are none
+// it sleeps: a hundred wakings a second are most of what an idle server would cost.
 func (s *socket) ticks() {
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.busy:
+		}
+		if !s.tickAll() {
+			return
+		}
+	}
+}
+
+// tickAll ticks until there is no connection, or the socket is closed (false).
+func (s *socket) tickAll() bool {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
 		select {
 		case <-s.done:
-			return
+			return false
 		case now := <-t.C:
-			for _, c := range s.all() {
+			conns := s.all()
+			if len(conns) == 0 {
+				return true
+			}
+			for _, c := range conns {
 				s.tick(c, now)
 			}
 		}
