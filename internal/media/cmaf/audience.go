@@ -30,9 +30,10 @@ const (
 // audience is who plays a store, for the sake of sound that is converted only
 // while somebody listens, and of parts that need not be closed at once otherwise.
 type audience struct {
-	need   func() (release func()) // has the sound converted; nil: it never is
-	latent atomic.Bool             // the source's sound has to be converted, and can be
-	asked  atomic.Int64            // time of the newest request, Unix nanoseconds
+	need      func() (release func()) // has the sound converted; nil: it never is
+	converted func() bool             // whether the source's sound has to be, and can be
+	latent    atomic.Bool             // it said so last
+	asked     atomic.Int64            // time of the newest request, Unix nanoseconds
 
 	mu      sync.Mutex
 	release func()        // nil while nobody plays
@@ -50,6 +51,14 @@ func (a *audience) follow(rd *hub.Reader) {
 	a.reader = rd
 	if a.release == nil && a.need != nil {
 		a.wait(patience)
+	}
+}
+
+// look asks whether the source's sound has to be converted: that changes with the
+// source, and the first picture comes before it is known.
+func (a *audience) look() {
+	if a.converted != nil {
+		a.latent.Store(a.converted())
 	}
 }
 
@@ -91,6 +100,7 @@ func (s *Store) expect() <-chan struct{} {
 	a.asked.Store(now.UnixNano())
 	a.mu.Lock()
 	if a.release == nil {
+		a.look()
 		a.release, a.since, a.caught = a.need(), now, make(chan struct{})
 		a.reached = false
 		if a.wait(0) {

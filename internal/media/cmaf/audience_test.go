@@ -52,23 +52,27 @@ func (c *toAAC) Convert(ctx context.Context, run *hub.Run, sink *hub.SoundSink) 
 	}
 }
 
-// withOpus publishes pictures and Opus for some time, from source time 0.
-func withOpus(t *testing.T, h *hub.Hub, d time.Duration, each func(at time.Duration)) {
+// withOpus publishes pictures for some time, from source time 0, and Opus that is
+// heard of so much later.
+func withOpus(t *testing.T, h *hub.Hub, d, later time.Duration, each func(at time.Duration)) {
 	t.Helper()
 	pub, err := h.Publish("key", hub.PublisherInfo{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, track := range []*frame.Track{videoTrack(t, 1), {Codec: &codec.Opus{Channels: 2}}} {
-		if err := pub.SetTrack(track); err != nil {
-			t.Fatal(err)
-		}
+	if err := pub.SetTrack(videoTrack(t, 1)); err != nil {
+		t.Fatal(err)
 	}
 	for i := range int(d / (20 * time.Millisecond)) {
 		at := time.Duration(i) * 20 * time.Millisecond
+		if at == later {
+			if err := pub.SetTrack(&frame.Track{Codec: &codec.Opus{Channels: 2}}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if i%2 == 0 {
 			err = pub.Video(at, at, i%100 == 0, payload(300, i%100 == 0))
-		} else {
+		} else if at >= later {
 			err = pub.Audio(at, []byte{0xfc, 0xff, 0xfe})
 		}
 		if err != nil {
@@ -94,7 +98,7 @@ func TestFirstViewerFindsSound(t *testing.T) {
 			t.Fatal(err)
 		}
 		var waited time.Duration
-		withOpus(t, h, 60*time.Second, func(at time.Duration) {
+		withOpus(t, h, 60*time.Second, 0, func(at time.Duration) {
 			store := p.Store(stream.Run())
 			switch {
 			case at == 10*time.Second:
@@ -141,6 +145,42 @@ func TestFirstViewerFindsSound(t *testing.T) {
 	})
 }
 
+// A viewer that comes before the second key frame finds sound too, up to the newest
+// part: nobody had said that it must be converted when the first one came.
+func TestFirstViewerInFirstGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		p := New(Config{}, log)
+		h := hub.New(hub.Config{Converter: &toAAC{}}, log, p.Output)
+		defer h.Close()
+		stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		withOpus(t, h, 2*time.Second, 100*time.Millisecond, func(at time.Duration) {
+			if at != 1500*time.Millisecond {
+				return
+			}
+			go func() {
+				store := p.Store(stream.Run())
+				store.Watch(t.Context())
+				heard := parse(t, store.Audio().Snapshot())
+				found = true
+				for i, s := range heard[len(heard)-48:] { // of the last second
+					if isSilence(s.Payload) {
+						t.Errorf("silence at sample %d", i)
+					}
+				}
+			}()
+		})
+		if !found {
+			t.Error("there is no sound when the viewer is told so")
+		}
+		stream.Close("test")
+	})
+}
+
 // A conversion that gives nothing costs the first viewer 1.5 s, once.
 func TestViewerDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +192,7 @@ func TestViewerDoesNotWaitForEver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		withOpus(t, h, 8*time.Second, func(at time.Duration) {
+		withOpus(t, h, 8*time.Second, 0, func(at time.Duration) {
 			if at != 5*time.Second {
 				return
 			}

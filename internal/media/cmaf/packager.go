@@ -84,6 +84,10 @@ func (p *Packager) Store(run *hub.Run) *Store {
 	s := newStore(prefix())
 	s.form = run.Steady()
 	s.audience.need = func() func() { return run.Need(s.form) }
+	s.audience.converted = func() bool {
+		converted, problem := run.Converted(s.form)
+		return converted && problem == nil
+	}
 	p.stores[run] = s
 	return s
 }
@@ -161,11 +165,8 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 				}
 			}
 		}
+		m.store.audience.look()
 		for _, f := range buf {
-			if f.Key {
-				converted, problem := run.Converted(m.store.form)
-				m.store.audience.latent.Store(converted && problem == nil)
-			}
 			if err := m.frame(f); err != nil {
 				return err
 			}

@@ -76,6 +76,7 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 	switch {
 	case o.SoundOnly:
 		rd.next, rd.early = r.back(o.Back)
+		rd.excused = r.base + uint64(len(r.frames)) // it begins behind because it asked to
 	case r.hasKey && !o.Live:
 		rd.next = r.key
 	default:

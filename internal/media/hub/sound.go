@@ -114,7 +114,7 @@ func (r *Run) Converted(form Sound) (converted bool, problem error) {
 	if r.audio == nil || form.Is(r.audio) {
 		return false, nil
 	}
-	if c := r.conversions[form.made()]; c != nil && c.problem != nil {
+	if c := r.conversions[form.made()]; c != nil && c.cancel != nil {
 		return true, c.problem
 	}
 	return true, r.stream.hub.available()

@@ -72,8 +72,11 @@ func outputs() map[hub.Sound]output {
 			form: hub.SoundStandard, backlog: hub.SoundPast, samples: codec.AACFrameSamples,
 			maxBytes: 2 * 6144 / 8, // ISO/IEC 14496-3 §4.5.3.2, two channels
 			encoder: func(int) []string {
+				// At this bitrate the fast search of quantizers is no worse than the
+				// default one (ffmpeg-codecs(1), aac_coder) and, without TNS, takes a
+				// third of the time: the first viewer waits for 8 s of sound.
 				return []string{
-					"-c:a", "aac", "-profile:a", "aac_low", "-ac", "2",
+					"-c:a", "aac", "-profile:a", "aac_low", "-aac_coder", "fast", "-aac_tns", "0", "-ac", "2",
 					"-ar", strconv.Itoa(soundRate), "-b:a", "128k",
 				}
 			},
