@@ -22,6 +22,8 @@ type sight struct {
 	mu          sync.Mutex
 	pictures    int
 	least, most time.Duration // from one to the next
+	came        time.Time     // the newest
+	apart       time.Duration // the longest time in which none came, since forget
 
 	held, live int // pictures in a row
 	seen       bool
@@ -36,6 +38,11 @@ func (s *sight) picture(after time.Duration) {
 		s.least = after
 	}
 	s.most = max(s.most, after)
+	now := time.Now()
+	if !s.came.IsZero() {
+		s.apart = max(s.apart, now.Sub(s.came))
+	}
+	s.came = now
 	const step, about = 200 * time.Millisecond, 10 * time.Millisecond
 	if after > step-about && (after+about)%step < 2*about {
 		s.held, s.live = s.held+1, 0
@@ -46,7 +53,7 @@ func (s *sight) picture(after time.Duration) {
 	}
 	s.held, s.live = 0, s.live+1
 	if s.back.IsZero() {
-		s.back = time.Now()
+		s.back = now
 	}
 }
 
@@ -55,6 +62,7 @@ func (s *sight) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held, s.live, s.seen, s.back = 0, 0, false, time.Time{}
+	s.came, s.apart = time.Time{}, 0
 }
 
 // returned says when the first of several live pictures came after held ones, in
@@ -66,6 +74,13 @@ func (s *sight) returned() (at time.Time) {
 		at = s.back
 	}
 	return at
+}
+
+// longest is the longest time in which no picture came since forget, now included.
+func (s *sight) longest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.apart, time.Since(s.came))
 }
 
 // follow feeds a sight with the pictures of ffmpeg's framecrc until it ends.
