@@ -15,13 +15,12 @@ const (
 	updateEvery = time.Second     // a player asks again for the MPD
 	behindLive  = 6 * time.Second // where players of whole segments stay: three usual ones
 	// Where players of low latency stay, and what they bear: a publisher's return is
-	// to be seen within two seconds. After a publisher's silence, when nothing comes
-	// for 5 s, dash.js (5.2.1) jumps as far as its buffer goes if it bears 4 s and
-	// makes good the rest by its rate; with 6 s it does not jump, and with 2.5 s it was
-	// seen to jump nowhere when it began and then never to catch up.
+	// to be seen within two seconds. After a publisher's 5 s of silence they are late
+	// and play faster. With less to bear dash.js (5.2.1) jumps to the end of its buffer
+	// instead, where it was seen to stay for good (4 s), or never to catch up (2.5 s).
 	latencyTarget = 1500 * time.Millisecond
 	latencyMin    = 500 * time.Millisecond
-	latencyMax    = 4 * time.Second
+	latencyMax    = 6 * time.Second
 	rateMin       = 0.96
 	rateMax       = 1.10
 	// Where players stay that get the compatible description, as far as there is so
