@@ -13,7 +13,7 @@ import (
 // While one wearer streams, another app of the same wearer and strangers do what
 // they should not. The stream, its app and the probes notice nothing.
 func TestHostileNeighbours(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg, bad = "wearer@example.com", "com.example.good", "com.example.bad"
 	port := freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+appConfig(bad, webhook(t), "CAMERA")+"users:\n  - {id: "+user+"}\n")
@@ -74,7 +74,7 @@ func TestHostileNeighbours(t *testing.T) {
 // Glasses that are killed and started again are told to go on: same stream, same
 // links, and the app hears of a pause, not of an end.
 func TestGlassesKilled(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.killed"
 	port := freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
@@ -106,7 +106,7 @@ func TestGlassesKilled(t *testing.T) {
 // Glasses that obey and never publish: a stop while the start is pending ends
 // it at once, and a start that is left alone ends before the SDK gives up.
 func TestGlassesNeverPublish(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	together(t, styles, func(t *testing.T, style string) {
 		const user, pkg = "wearer@example.com", "com.example.pending"
 		port := freePort(t)

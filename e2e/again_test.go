@@ -38,7 +38,7 @@ func (c *cloud) webhookAgain(t *testing.T, port int, user, pkg string) {
 //
 // B40 B44
 func TestWebhookAgain(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")

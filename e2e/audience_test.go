@@ -41,7 +41,7 @@ func (c *cloud) reports(id string) []report {
 //
 // B37
 func TestAudienceAndReport(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	sink := startCloud(t, "")
 	c := startCloud(t, withSRT+"outbound: {allow_private: true}\n")
 	to := sink.newStream()

@@ -17,7 +17,7 @@ func TestWearerAwayLong(t *testing.T) {
 	if !long {
 		t.Skip("takes a minute of nothing: make test-long")
 	}
-	t.Parallel()
+	parallel(t, others)
 	away := map[string]time.Duration{"within the grace": 56 * time.Second, "after it": 64 * time.Second}
 	together(t, []string{"within the grace", "after it"}, func(t *testing.T, name string) {
 		const user = "wearer@example.com"

@@ -12,7 +12,7 @@ import (
 // new init behind one discontinuity in both playlists; hls.js and dash.js go on by
 // themselves, and so does who comes later.
 func TestParametersChange(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	dir := t.TempDir()
 	files := []string{filepath.Join(dir, "one.ts"), filepath.Join(dir, "two.ts")}
 	for i, size := range []string{"640x360", "480x270"} {

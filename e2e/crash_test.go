@@ -11,7 +11,7 @@ import (
 //
 // B44
 func TestAppCrash(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	together(t, styles, func(t *testing.T, style string) {
 		const user, pkg = "wearer@example.com", "com.example.crash"
 		port := freePort(t)
@@ -52,7 +52,7 @@ func TestAppCrash(t *testing.T) {
 //
 // D14 F20
 func TestAppsCrashForGood(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")

@@ -74,7 +74,7 @@ func (b *browser) wantBehind(page, expression string, least, most float64) {
 //
 // B20
 func TestDashPlayer(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
@@ -113,7 +113,7 @@ func TestDashPlayer(t *testing.T) {
 // dash.js that is there from the stream's first second plays at once, with
 // B-frames, and goes on while the publisher is away and after.
 func TestDashPlayerRecovers(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	reordered := []string{"-preset", "veryfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "main"}

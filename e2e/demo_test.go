@@ -14,7 +14,7 @@ import (
 // B4 B45 C11 C21: managed streams need no internet here; this machine's network is closed
 // A43 B1 B21 C1 C4 C17 C20 D23 E2 E7 E9 E13 E21 E31
 func TestDemo(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	tmp := t.TempDir()
 	d := start(t, "glimpse demo", []string{"TMPDIR=" + tmp}, binary, "demo")
 	m, _ := d.waitLine(`Watch it live:\s+(http://\S+)`, 0)
@@ -65,7 +65,7 @@ func TestDemo(t *testing.T) {
 //
 // E25
 func TestDemoWithoutFFmpeg(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	d := start(t, "glimpse demo", []string{"PATH=" + t.TempDir()}, binary, "demo")
 	m, _ := d.waitLine(`Watch it live:\s+(http://\S+)`, 0)
 	if !strings.Contains(d.tail(100), "ffmpeg") {

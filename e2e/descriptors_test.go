@@ -66,7 +66,7 @@ func (p *process) wantWhole(rate int) {
 //
 // F23
 func TestDescriptorsExhausted(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const limit = 160
 	c := startCloudBy(t, []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, limit)}, withSRT+
 		"https: {addr: \"127.0.0.1:0\"}\nrtmps: {addr: \"127.0.0.1:0\"}\n")

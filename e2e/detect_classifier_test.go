@@ -60,7 +60,7 @@ func clipJPEG(t *testing.T, number int) string {
 //
 // E12 E14 E27 E51
 func TestClassifier(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	_, url := startDetector(t)
 	const number, count = 30, 40
 	truth := clipTruth(t)[number]
@@ -114,7 +114,7 @@ func TestClassifier(t *testing.T) {
 //
 // E25 E29
 func TestDetectorWithoutLibrary(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startLooking(t, "")
 	det, url := startDetector(t, "--runtime", filepath.Join(t.TempDir(), "none.so"), "--watch", c.url+"/live/stream", "--debug")
 	defer os.Remove("debug.log")

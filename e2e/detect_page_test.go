@@ -182,7 +182,7 @@ func wantClearing(t *testing.T, b *browser, page string, det *process) {
 //
 // E9 E11 E35
 func TestDemoWithDetector(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	tmp := t.TempDir()
 	d := start(t, "glimpse demo", []string{"TMPDIR=" + tmp, "GLIMPSE_ONNXRUNTIME=" + onnxRuntime(t)}, binary, "demo", "--detector", detectorBinary(t))
 	m, _ := d.waitLine(`With animals:\s+(http://\S+/live/\S+/detect)`, 0)

@@ -110,7 +110,7 @@ func judge(truth []truthBox, d protocol.Detections) score.Picture {
 //
 // E1 E3 E15 E22 E23 E24 E33 E51
 func TestDetector(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startLooking(t, "")
 	det, _ := startDetector(t, "--watch", c.url+"/live/stream")
 	det.waitLine("Detector: no video", 0)
@@ -220,7 +220,7 @@ func residentMemory(t *testing.T, processes ...*process) (sum int64) {
 //
 // E1 E13 E32 E35
 func TestDetectorAsApp(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	port := freePort(t)
 	c := startCloud(t, fmt.Sprintf("users: [{id: me@example.com}]\napps:\n  - {package: %s, api_key: %s, url: \"http://127.0.0.1:%d\", permissions: [CAMERA]}\n", looker, lookerKey, port))
 	det, _ := startDetector(t, "--webhook", fmt.Sprintf("127.0.0.1:%d", port), "--cloud", c.url)

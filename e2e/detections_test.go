@@ -86,7 +86,7 @@ func sse(t *testing.T, ctx context.Context, url string) func(into any) {
 //
 // E51
 func TestDocumentedClients(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Fatal("python3 is missing: run `make deps`")
@@ -201,7 +201,7 @@ func (c *cloud) wantLooking(t *testing.T, apps int) {
 // Who may have pictures and post results, and what is refused, each with a code
 // and a sentence.
 func TestFramesRefused(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const blind, blindKey = "com.example.blind", "blind-api-key-0123456789"
 	c := startLooking(t, "  - {package: "+blind+", api_key: "+blindKey+", url: \"http://127.0.0.1:9\", permissions: [MICROPHONE]}\n")
 	ctx := t.Context()

@@ -16,7 +16,7 @@ import (
 //
 // F15 G8
 func TestDiskFull(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux gives a process a small disk of its own; package record shows the same with a disk that fails on command")
 	}

@@ -12,7 +12,7 @@ import (
 //
 // F19
 func TestWearerDrops(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")
@@ -66,7 +66,7 @@ func wantMovingSoon(t *testing.T, url string) {
 //
 // A4 A7 D18 F13 F19
 func TestDirectStreamsGoOn(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	user := func(style string) string { return style + "@example.com" }
 	f := newFour(t, "", "CAMERA")
 	config, targets := f.config+"users:\n", "streams:\n"

@@ -89,7 +89,7 @@ func (f *follower) until(typ string) *happening {
 // wearer come; the end of the server is announced, and the next one says that
 // something may be missing.
 func TestEvents(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	c := startCloud(t, "users:\n  - {id: "+user+"}\n")
 	s := c.newStream()

@@ -90,7 +90,7 @@ func clipPicture(pts time.Duration) int {
 //
 // E20
 func TestFrames(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startLooking(t, "")
 	publishClip(t, c.rtmp+"/live/stream")
 	c.wantStatus(c.streamNamed("stream").ID, "live")

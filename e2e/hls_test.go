@@ -23,11 +23,11 @@ seen.latency = () => (Date.now() - hls.playingDate.getTime()) / 1000;
 </script>`
 
 // hls.js on a page of another origin, and the player page by it, play less than
-// 2 s behind live.
+// 2 s behind live. Beside no other test: after a single stall hls.js stays a second
+// further behind.
 //
 // C48
 func TestHLSPlayer(t *testing.T) {
-	t.Parallel()
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

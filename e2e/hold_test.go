@@ -78,7 +78,7 @@ func (w *playlistWatch) end() {
 //
 // GLIMPSE_LONG adds absences of 20 and 59 s.
 func TestPublisherAway(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	absences := []time.Duration{3 * time.Second}
 	if os.Getenv("GLIMPSE_LONG") != "" {
 		absences = append(absences, 20*time.Second, 59*time.Second)
@@ -174,7 +174,7 @@ func TestPublisherAway(t *testing.T) {
 // 5 s; then its last picture is held. What it sends afterwards is live again from
 // its next key frame on, in the same sessions and near the present.
 func TestPublisherStalls(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publisher := publish(t, s.Ingest["rtmp"])

@@ -13,7 +13,7 @@ import (
 //
 // F21
 func TestGlassesAnswerBadly(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const pkg, target = "com.example.deaf", "rtmp://127.0.0.1:9/live/k"
 	port := freePort(t)
 	bad := map[string]func(n int, id string) []string{

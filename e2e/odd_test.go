@@ -59,7 +59,7 @@ func TestOddStreams(t *testing.T) {
 			continue
 		}
 		t.Run(odd.name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t, parts)
 			c := startCloud(t, "srt: {addr: \"127.0.0.1:0\"}\n")
 			s := c.newStream()
 			odd.publish(t, s)

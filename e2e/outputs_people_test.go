@@ -33,7 +33,7 @@ func (c *cloud) glimpse(args ...string) (string, int) {
 // The operator tries, adds, pauses and removes a destination by the command line
 // and by the dashboard, which also show who watches and what became of a stream.
 func TestOutputsForPeople(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	sink, c := startCloud(t, ""), startCloud(t, "outbound: {allow_private: true}\n")
 	s, to, second := c.newStream(), sink.newStream(), sink.newStream()
 	if out, code := c.glimpse("outputs", "check", to.Ingest["rtmp"]); code != 0 || !strings.Contains(out, "rtmp ") || strings.Contains(out, to.Ingest["rtmp"]) {
@@ -112,7 +112,7 @@ func (b *browser) shot(page, name string) {
 // A Go app adds, pauses and removes destinations of its managed stream while it
 // runs; of the operator's it hears nothing, and touching them is refused.
 func TestOutputsBySDK(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.outputs"
 	port := freePort(t)
 	sink := startCloud(t, "")

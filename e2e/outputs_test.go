@@ -140,7 +140,7 @@ func trusting(t *testing.T, pems ...[]byte) string {
 //
 // F17 D4
 func TestOutputsAreIsolated(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const seconds = 14
 	plain, secure, authority := nginx(t)
 	sink := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\n")
@@ -226,7 +226,7 @@ func TestOutputsAreIsolated(t *testing.T) {
 //
 // D24
 func TestOutputsLive(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	sink := startCloud(t, withSRT)
 	c := startCloud(t, "outbound: {allow_private: true}\n")
 	s, first, second := c.newStream(), sink.newStream(), sink.newStream()
@@ -293,13 +293,13 @@ func TestOutputsLive(t *testing.T) {
 //
 // FAULTS F12
 func TestOutputsOutliveChildren(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	sink := startCloud(t, "")
 	for name, script := range map[string]string{
 		"missing": "", "dies": "exit 1", "hangs": "exec sleep 1000", "nonsense": "while echo nonsense; do sleep 0.1; done",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t, parts)
 			dir := t.TempDir()
 			if script != "" {
 				if err := os.WriteFile(filepath.Join(dir, "ffmpeg"), []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+script+"\n"), 0o755); err != nil {

@@ -14,7 +14,7 @@ import (
 //
 // B22
 func TestPageOutlivesServer(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
@@ -66,7 +66,7 @@ func newPlaylistState(t *testing.T, url string) playlistState {
 //
 // C47
 func TestPageOfRefusedWebRTC(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

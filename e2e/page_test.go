@@ -11,7 +11,7 @@ import (
 // E5 E22: half a second at most behind the encoder
 // A40 B21 B22 B46 C43 C47 C48 D2 D24 E43
 func TestPlayerPage(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	b := startBrowser(t)
@@ -41,7 +41,7 @@ func TestPlayerPage(t *testing.T) {
 // A page that is open while the publisher goes away says so and plays again by
 // itself.
 func TestPlayerPageRecovers(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	first := publish(t, s.Ingest["rtmp"])
@@ -64,7 +64,7 @@ func TestPlayerPageRecovers(t *testing.T) {
 // The operator's page: the link printed at the start logs in once; streams are
 // listed, made, shown and deleted.
 func TestStreamsPage(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	m, _ := c.waitLine(`(http://127\.0\.0\.1:\d+/#token=\S+)`, 0)
 	s := c.newStream()

@@ -38,7 +38,7 @@ func (c *cloud) call(t *testing.T, method, path, bearer, body string) (code int,
 // that apps then hear of; and what SDKs call: permissions and settings. Without
 // the wearer's token it all is refused in the phone's words.
 func TestPhoneCalls(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA, MICROPHONE")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")

@@ -9,7 +9,7 @@ import (
 // but not those of an app without the permission; and without Wi-Fi a stream is
 // refused in a sentence.
 func TestPhoneEvents(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	poor := []string{"sdk2", "mini"}
 	config, ports := "apps:\n", map[string]int{}

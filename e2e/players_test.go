@@ -14,7 +14,7 @@ import (
 //
 // C48
 func TestFFplay(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

@@ -40,10 +40,10 @@ func (r recording) download(t *testing.T) (path string) {
 //
 // C27 D8
 func TestRecordingOfOpus(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	for codec, env := range map[string][]string{"aac": nil, "opus": {"PATH=" + t.TempDir()}} {
 		t.Run(codec, func(t *testing.T) {
-			t.Parallel()
+			parallel(t, parts)
 			c := startCloud(t, "", env...)
 			s := c.newStream()
 			encodeOpus(t, beeping).publishWHIP(t, s.Ingest["whip"])
@@ -77,7 +77,7 @@ func TestRecordingOfOpus(t *testing.T) {
 //
 // E41
 func TestRecordingOverChanges(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	dir := t.TempDir()
 	files := []string{filepath.Join(dir, "one.ts"), filepath.Join(dir, "two.ts")}
 	for i, size := range []string{"640x360", "480x270"} {
@@ -139,7 +139,7 @@ func TestRecordingOverChanges(t *testing.T) {
 // The operator records, stops, clips, plays and deletes by the dashboard, and pauses,
 // resumes and removes a destination there: a click each, and the server does it.
 func TestDashboardButtons(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c, sink := startCloud(t, "outbound: {allow_private: true}\n"), startCloud(t, "")
 	s, to := c.newStream(), sink.newStream()
 	if code := c.api("POST", "/api/v1/streams/"+s.ID+"/outputs", map[string]any{"url": to.Ingest["rtmp"], "name": "sink"}, nil); code != http.StatusCreated {
@@ -155,7 +155,7 @@ func TestDashboardButtons(t *testing.T) {
 		b.do(nil, "click", "dashboard", button)
 		eventually(t, what, func() bool { return done(c.recordings()) })
 	}
-	press(".stream button:text-is('Record')", "it is recorded", func(l []recording) bool { return len(l) == 1 && l[0].Status == "recording" && l[0].Duration > 2 })
+	press(".stream button:text-is('Record')", "it is recorded", func(l []recording) bool { return len(l) == 1 && l[0].Status == "recording" && l[0].Duration > 6 })
 	press(".stream button:text-is('Stop recording')", "it is stopped", func(l []recording) bool { return len(l) == 1 && l[0].Status == "finished" })
 	press(".stream button:text-is('Clip 30 s')", "there is a clip", func(l []recording) bool { return len(l) == 2 && (l[0].Kind == "clip" || l[1].Kind == "clip") })
 	b.do(nil, "click", "dashboard", "summary:has-text('Sent on')")
@@ -178,7 +178,7 @@ func TestDashboardButtons(t *testing.T) {
 	var page string
 	b.do(&page, "eval", "dashboard", "document.querySelector('.recordings a.button').href")
 	b.do(nil, "open", "recording", page)
-	b.wantReplay("recording", 2)
+	b.wantReplay("recording", 6)
 	for left := 1; left >= 0; left-- {
 		b.do(nil, "click", "dashboard", ".recordings li:first-child button:text-is('Delete')")
 		press("dialog button:text-is('Delete')", "one is deleted", func(l []recording) bool { return len(l) == left })

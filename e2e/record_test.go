@@ -87,7 +87,7 @@ func decodeWhole(t *testing.T, path string) string {
 //
 // F13 G6
 func TestRecordingKilled(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	kills := 5
 	if long {
 		kills = 20
@@ -150,7 +150,7 @@ func TestRecordingKilled(t *testing.T) {
 //
 // C27 E41 F14
 func TestRecordingByAPI(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
@@ -232,7 +232,7 @@ func TestRecordingByAPI(t *testing.T) {
 //
 // F13 F14
 func TestRecordingGoesOn(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publisher := publish(t, s.Ingest["rtmp"])
@@ -270,7 +270,7 @@ func TestRecordingGoesOn(t *testing.T) {
 // another publisher takes over by RTMP, with other parameters and AAC of its own,
 // the same file goes on: picture and sound meet in both halves.
 func TestRecordingOfTwoPublishers(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, "")
 	s := c.newStream()
 	encodeOpus(t, beeping).publishWHIP(t, s.Ingest["whip"])

@@ -14,7 +14,7 @@ import (
 // SIGHUP: a new API key and log level are in force at once and everything goes
 // on; a broken file changes nothing; what needs a restart is named.
 func TestReload(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg, newKey = "wearer@example.com", "com.example.reload", "another-key-for-tests"
 	port := freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")

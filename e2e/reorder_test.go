@@ -24,7 +24,7 @@ func (c *cloud) children() int {
 // all the same: the pictures are put in order once, for all viewers, while there
 // are any.
 func TestReorderedPicturesByWebRTC(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"], "-preset", "veryfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "high", "-g", "120")
@@ -47,7 +47,7 @@ func TestReorderedPicturesByWebRTC(t *testing.T) {
 
 // A publisher with B-frames plays in the page by LL-HLS, without a stall.
 func TestReorderedPicturesInPage(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"], "-preset", "veryfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "main")

@@ -12,7 +12,7 @@ import (
 // Chromium plays a recording by its page, a clip by its page, and what a live
 // stream showed some seconds ago; the clip is there within a second.
 func TestReplay(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "streams:\n  - {name: cam, ingest_key: cam, playback_id: cam, record: always}\n")
 	s := c.newStream() // is not recorded
 	publish(t, s.Ingest["rtmp"])

@@ -25,7 +25,7 @@ const restartICE = `(async () => {
 // A browser that publishes restarts ICE by PATCH: it goes on with its new
 // credentials, and the stream is never interrupted.
 func TestChromiumRestartsICE(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	b := startBrowser(t)

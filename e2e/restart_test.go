@@ -67,7 +67,7 @@ func (c *cloud) restartLate(t *testing.T, signal syscall.Signal) {
 //
 // B44 F13 F14 (the parts about apps)
 func TestRestart(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	signals := map[string][2]syscall.Signal{
 		"SIGTERM then SIGKILL": {syscall.SIGTERM, syscall.SIGKILL}, "SIGKILL then SIGTERM": {syscall.SIGKILL, syscall.SIGTERM},
 	}

@@ -13,7 +13,7 @@ import (
 //
 // B16 B43 C3 D22 D25 D26
 func TestRestream(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.restream"
 	port, byRTMP, bySRT, nobody := freePort(t), freePort(t), freePort(t), freePort(t)
 	sink := func(name string, input ...string) *process {
@@ -77,7 +77,7 @@ func TestRestream(t *testing.T) {
 // absence and its return by SRT: both destinations see one stream, without a break
 // of the connection, and pictures all the time.
 func TestRestreamHolds(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	sink := startCloud(t, withSRT)
 	c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\noutbound: {allow_private: true}\n")
 	byRTMP, bySRT := sink.newStream(), sink.newStream()

@@ -23,11 +23,10 @@ type absence struct {
 // dash.js, each in a browser of its own, without being loaded anew; how soon is asked
 // of the first two in the long run only, where no other test takes the processor, and
 // told of dash.js: what it is late by after a silence it makes good slowly, if at all.
-// GLIMPSE_LONG adds more and longer absences.
+// GLIMPSE_LONG adds more and longer absences. Four browsers: no other test beside it.
 //
 // F1
 func TestPublisherReturns(t *testing.T) {
-	t.Parallel()
 	absences := []absence{{"whip", 3 * time.Second}, {"srt", 3 * time.Second}}
 	if long {
 		absences = []absence{{"whip", 3 * time.Second}, {"whip", 20 * time.Second}, {"srt", 59 * time.Second}, {"whip", 3 * time.Second},

@@ -19,7 +19,7 @@ import (
 //
 // D1
 func TestRTMPS(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, "rtmps: {addr: \"127.0.0.1:0\"}\n")
 	var server struct {
 		RTMPS struct{ Addr string } `json:"rtmps"`
@@ -52,7 +52,7 @@ func TestRTMPS(t *testing.T) {
 //
 // D1
 func TestSRTPassphrase(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, strings.Replace(withSRT, "}", ", latency: 400ms}", 1))
 	const passphrase = "correct-horse-battery"
 	var s stream
@@ -103,7 +103,7 @@ func TestSRTPassphrase(t *testing.T) {
 // gives back what it held, and nobody else waits for a picture. GLIMPSE_LONG makes it
 // a thousand and asks for the 250 ms, which a processor that is shared may not give.
 func TestCrowdLeaves(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	crowd := 60
 	if os.Getenv("GLIMPSE_LONG") != "" {
 		crowd = 1000

@@ -117,7 +117,7 @@ func pollReady(url string) <-chan []int {
 // child behind, closes its sockets with 1012 and tells nobody that anything has
 // stopped. The next process goes on.
 func TestTermUnderLoad(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	const user, pkg, raw = "wearer@example.com", "com.example.term", "com.example.raw"
 	port := freePort(t)
 	var c *cloud
@@ -198,7 +198,7 @@ func TestTermUnderLoad(t *testing.T) {
 // do not hold up the end, and those that work lose their sockets only just before
 // it: apps on old SDKs give up 3 s after that.
 func TestTermWithSilentPeers(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg, raw = "wearer@example.com", "com.example.silent", "com.example.works"
 	port := freePort(t)
 	var c *cloud
@@ -308,7 +308,7 @@ func (c *cloud) rawPhone(t *testing.T, token string) <-chan string {
 // No secret is written to the log at its most talkative, to /metrics or into an
 // answer that refuses something.
 func TestSecretsStaySecret(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	const user, pkg = "wearer@example.com", "com.example.secrets"
 	port := freePort(t)
 	c := startCloud(t, "log_level: debug\napps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")

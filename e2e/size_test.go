@@ -10,7 +10,7 @@ const maxBinary = 35 << 20
 
 // The binary stays small enough to be copied to a server without a thought.
 func TestBinarySize(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	info, err := os.Stat(binary)
 	if err != nil {
 		t.Fatal(err)

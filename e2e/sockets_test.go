@@ -12,7 +12,7 @@ import (
 //
 // C7 E34
 func TestAppSocketsBreak(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")
@@ -101,7 +101,7 @@ func TestAppSocketsBreak(t *testing.T) {
 //
 // B33
 func TestPhoneReplaced(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "CAMERA")
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n")

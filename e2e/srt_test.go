@@ -14,7 +14,7 @@ const withSRT = "srt: {addr: \"127.0.0.1:0\"}\n"
 //
 // D1
 func TestSRT(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, withSRT)
 	s := c.newStream()
 	if s.Ingest["srt"] == "" || s.Play["srt"] == "" {
@@ -61,7 +61,7 @@ func TestSRT(t *testing.T) {
 //
 // D3
 func TestDirectBySRT(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.local"
 	port, at := freePort(t), freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA, MICROPHONE")+"users:\n  - {id: "+user+"}\n")

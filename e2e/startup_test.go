@@ -40,7 +40,7 @@ func configFile(t *testing.T, more string) (path string) {
 // A second server on the same data folder says who has it, and the first one
 // does not mind.
 func TestTwoServersOneFolder(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	c := startCloud(t, "")
 	code, stdout, stderr := ended(t, "serve", "--config", c.config)
 	want := fmt.Sprintf("already running (pid %d)", c.cmd.Process.Pid)
@@ -53,7 +53,7 @@ func TestTwoServersOneFolder(t *testing.T) {
 // A configuration that is not right ends the start with the place or the name of
 // the setting; --check says so without starting anything.
 func TestConfigErrors(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	for name, c := range map[string]struct {
 		yaml string
 		says []string
@@ -87,7 +87,7 @@ var coreToken = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]+\n$`)
 // `glimpse user token` prints the token and nothing else, before the server's
 // first start and beside it, and both work.
 func TestUserToken(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	path := configFile(t, "http: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"\"}\nhttps: {addr: \"\"}\nrtmps: {addr: \"\"}\nsrt: {addr: \"\"}\nwebrtc: {addr: \"\"}\n")
 	token := func() string {
 		code, stdout, stderr := ended(t, "user", "token", "Me@Example.com", "--config", path)
@@ -112,7 +112,7 @@ func TestUserToken(t *testing.T) {
 // A port that somebody else has: one sentence with the setting's name and what
 // to do.
 func TestPortsTaken(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestPortsTaken(t *testing.T) {
 // The completion script knows the program's own commands and flags, and bash
 // takes it.
 func TestCompletion(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	script := runCommand(t, binary, "completion", "bash")
 	complete := func(words ...string) []string {
 		return strings.Fields(runCommand(t, append([]string{"bash", "--norc", "-c", script + `

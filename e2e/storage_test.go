@@ -11,7 +11,7 @@ import (
 // What apps store through the published SDKs is there for their next process,
 // also after the cloud was killed; each app and wearer has their own.
 func TestSimpleStorage(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, other = "wearer@example.com", "other-wearer@example.com"
 
 	config, ports := "apps:\n", map[string]int{}
@@ -77,7 +77,7 @@ func wantStored(t *testing.T, a *app, want map[string]string) {
 // 100 KB, all of it 1 MB, a refused batch is refused whole, and without the app's
 // key, or for somebody who is not known, nothing is read or written.
 func TestStorageLimits(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	const path = "/api/sdk/simple-storage/wearer%40example.com"
 	f := newFour(t, "", "CAMERA")

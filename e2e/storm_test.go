@@ -19,7 +19,7 @@ import (
 //
 // F20
 func TestStorm(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	var users []string
@@ -70,7 +70,7 @@ func TestStorm(t *testing.T) {
 //
 // F14
 func TestDrainRefusesSessions(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.plain"
 	f := newFleet(t, []string{pkg}, []string{user})
 	c := startCloud(t, f.config+"users:\n  - {id: "+user+"}\n  - {id: second@example.com}\n")

@@ -10,7 +10,7 @@ import (
 // it. It is so in every app style. A restart of the cloud is waited for, and
 // Ctrl-C is a clean end.
 func TestTap(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.tapped"
 	port := freePort(t)
 	others := newFour(t, "tapped-", "CAMERA")

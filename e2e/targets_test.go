@@ -14,7 +14,7 @@ import (
 //
 // A49 A50 C53 D15
 func TestDirectTargets(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user, pkg = "wearer@example.com", "com.example.targets"
 	port := freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")

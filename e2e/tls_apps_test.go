@@ -12,7 +12,7 @@ import (
 // SDKs always call by https, that of the permissions, is then reached: an app
 // without the camera's is warned by its own SDK.
 func TestAppsByTLS(t *testing.T) {
-	t.Parallel()
+	parallel(t, others)
 	const user = "wearer@example.com"
 	f := newFour(t, "", "LOCATION")
 	c := startCloud(t, "https: {addr: \"127.0.0.1:0\"}\n"+f.config+"users:\n  - {id: "+user+"}\n")

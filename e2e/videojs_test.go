@@ -44,7 +44,7 @@ func serveVideoJS(t *testing.T, playlist string) string {
 //
 // C48
 func TestVideoJS(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

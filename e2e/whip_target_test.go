@@ -106,7 +106,7 @@ const countReceived = `(async () => {
 //
 // D15
 func TestDirectByWHIP(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	const user, pkg = "wearer@example.com", "com.example.whip"
 	port := freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")

@@ -18,7 +18,7 @@ func (b *browser) camera(c *cloud, page, url string) {
 // A browser publishes its camera by WHIP; it is watched by WebRTC and by
 // LL-HLS, with sound; it leaves by DELETE.
 func TestChromiumPublishesByWHIP(t *testing.T) {
-	t.Parallel()
+	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	b := startBrowser(t)

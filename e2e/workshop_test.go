@@ -16,7 +16,7 @@ func TestWorkshopRepeats(t *testing.T) {
 	if !long {
 		t.Skip("PyTorch, and a minute of a core: make test-long")
 	}
-	t.Parallel()
+	parallel(t, others)
 	var made [2][]byte
 	for i := range made {
 		out := t.TempDir()
