@@ -20,7 +20,7 @@
 // wished for single streams is in "wishes" while anything is.
 //
 // Who owns what: the Recorder owns one goroutine that tends (retention, files
-// that could not be finished); a take belongs to the output's goroutine that
+// that could not be finished, wishes that lapse); a take belongs to the output's goroutine that
 // records, and owns the goroutine that syncs its file. Locks: Recorder.keeping before
 // Recorder.mu before Library.mu; a handler's cache lock is a leaf. Nothing holds a lock while a disk
 // is waited for, except Library.write and keep, which order changes of one file.

@@ -96,7 +96,7 @@ func (r *Recorder) lapse(now time.Time) {
 	for stream, d := range r.desks {
 		if d.run == nil && !d.until.IsZero() && now.After(d.until) {
 			d.set(byPolicy, "")
-			d.until, d.after = time.Time{}, ""
+			d.after = ""
 			r.clean(stream, d)
 		}
 	}

@@ -55,6 +55,26 @@ func TestWishesOutliveTheServer(t *testing.T) {
 			}
 		})
 	})
+	t.Run("asked for anew", func(t *testing.T) {
+		play(t, Config{}, func(s *stage) {
+			src := s.publish(videoTrack(t, 0))
+			if _, _, err := s.rec.Start(s.Context(), s.stream, ""); err != nil {
+				t.Fatal(err)
+			}
+			src.run(2 * time.Second)
+			s.rec.Stopping()
+			s.stop()
+			s.resume(Config{})
+			if _, _, err := s.rec.Start(s.Context(), s.stream, ""); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(keptFor + 2*time.Second)
+			s.publish(videoTrack(t, 0)).run(3 * time.Second)
+			if now, ok := s.rec.Current("cam"); !ok {
+				t.Errorf("the next run is not recorded: %+v", now)
+			}
+		})
+	})
 	t.Run("unwanted", func(t *testing.T) {
 		play(t, Config{Policy: Always}, func(s *stage) {
 			src := s.publish(videoTrack(t, 0))

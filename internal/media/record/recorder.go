@@ -101,18 +101,14 @@ func (r *Recorder) tell(kind EventKind, info Info, reason string) {
 
 // Output records one run as it is wished: a hub.Output.
 func (r *Recorder) Output(ctx context.Context, run *hub.Run) {
-	stream := run.Stream().ID()
-	r.mu.Lock()
-	d := r.desk(stream)
-	d.run = run
-	after := d.after
-	d.after, d.until = "", time.Time{}
-	r.mu.Unlock()
-	r.keep()
+	stream, after := run.Stream().ID(), ""
 	for ctx.Err() == nil {
 		r.mu.Lock()
 		d := r.desk(stream)
-		d.run = run
+		if d.after != "" { // before a restart
+			after = d.after
+		}
+		d.run, d.after, d.until = run, "", time.Time{}
 		on, by, changed := d.on(), d.by, d.changed
 		r.mu.Unlock()
 		if !on {

@@ -42,7 +42,7 @@ func (r *Recorder) desk(stream string) *desk {
 func (d *desk) on() bool { return d.wish == wanted || d.wish == byPolicy && d.policy == Always }
 
 func (d *desk) set(w wish, by string) {
-	d.wish, d.by = w, by
+	d.wish, d.by, d.until = w, by, time.Time{}
 	close(d.changed)
 	d.changed = make(chan struct{})
 }
