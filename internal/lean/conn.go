@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"glimpse/internal/strangers"
 )
 
 // headSize bounds the head of a plain request; browsers need about 700 bytes.
@@ -40,11 +42,7 @@ type conn struct {
 }
 
 func newConn(l *Listener, raw net.Conn) *conn {
-	c := &conn{l: l, raw: raw, wire: raw}
-	for over, ok := c.wire.(interface{ NetConn() net.Conn }); ok; over, ok = c.wire.(interface{ NetConn() net.Conn }) {
-		c.wire = over.NetConn()
-	}
-	return c
+	return &conn{l: l, raw: raw, wire: strangers.Bare(raw)}
 }
 
 // run answers requests until one is not plain, and returns the connection as

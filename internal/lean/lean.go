@@ -38,8 +38,8 @@ type Handler interface {
 	// Accept-Encoding alone.
 	Takes(r *http.Request) bool
 	// ServeHTTP answers. What it writes must never change: it is not copied, and
-	// no header may hold a line break. A panic with http.ErrAbortHandler ends the connection; it must not panic
-	// with anything else, nor wait without end.
+	// no header may hold a line break. A panic with http.ErrAbortHandler ends the
+	// connection; it must not panic with anything else, nor wait without end.
 	ServeHTTP(w http.ResponseWriter, r *http.Request)
 }
 

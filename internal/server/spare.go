@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"glimpse/internal/strangers"
 )
 
 // What a connection on the spare descriptor has, and how often a listener
@@ -133,9 +135,6 @@ func (b *borrowed) Close() error {
 // isBorrowed reports whether a connection, or the one under its TLS, is on a
 // spare descriptor.
 func isBorrowed(c net.Conn) bool {
-	for over, ok := c.(interface{ NetConn() net.Conn }); ok; over, ok = c.(interface{ NetConn() net.Conn }) {
-		c = over.NetConn()
-	}
-	_, ok := c.(*borrowed)
+	_, ok := strangers.Bare(c).(*borrowed)
 	return ok
 }

@@ -339,6 +339,14 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
+// Bare is a connection as the system knows it, below TLS and all that counts it.
+func Bare(c net.Conn) net.Conn {
+	for over, ok := c.(interface{ NetConn() net.Conn }); ok; over, ok = c.(interface{ NetConn() net.Conn }) {
+		c = over.NetConn()
+	}
+	return c
+}
+
 // PlaceOf is that of a connection or of the one below its TLS; nil when it came
 // through no door.
 func PlaceOf(c net.Conn) *Place {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/hub"
+	"glimpse/internal/strangers"
 	"glimpse/protocol"
 )
 
@@ -128,10 +129,7 @@ func WithConn(ctx context.Context, c net.Conn) context.Context {
 // bound bounds what the kernel keeps for the peer of a request.
 func bound(r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(net.Conn)
-	for t, ok := c.(interface{ NetConn() net.Conn }); ok; t, ok = c.(interface{ NetConn() net.Conn }) { // TLS, for one
-		c = t.NetConn()
-	}
-	if t, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
+	if t, ok := strangers.Bare(c).(interface{ SetWriteBuffer(int) error }); ok {
 		_ = t.SetWriteBuffer(sendBuffer) // it is closing otherwise
 	}
 }

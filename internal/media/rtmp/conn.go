@@ -31,10 +31,7 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, place *serve.Place) *conn {
-	c := &conn{srv: s, nc: nc, tcp: nc, place: place, stranger: strangers.PlaceOf(nc), log: s.log.With("remote", nc.RemoteAddr().String())}
-	if over, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		c.tcp = over.NetConn()
-	}
+	c := &conn{srv: s, nc: nc, tcp: strangers.Bare(nc), place: place, stranger: strangers.PlaceOf(nc), log: s.log.With("remote", nc.RemoteAddr().String())}
 	if s.cfg.TLS != nil {
 		c.nc = tls.Server(nc, s.cfg.TLS)
 	}

@@ -10,24 +10,29 @@ import (
 	"time"
 )
 
-// A quiet socket hides nothing: what is there is read, what comes later wakes a
-// read that waits for it, and the end and the deadline are seen.
-func TestQuietSocketHidesNothing(t *testing.T) {
+// sockets are both ends of a TCP connection.
+func sockets(t *testing.T) (one, other net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if other, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	defer peer.Close()
-	conn, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { other.Close() })
+	if one, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { one.Close() })
+	return one, other
+}
+
+// A quiet socket hides nothing: what is there is read, what comes later wakes a
+// read that waits for it, and the end and the deadline are seen.
+func TestQuietSocketHidesNothing(t *testing.T) {
+	conn, peer := sockets(t)
 	s := newSource(conn)
 	s.quiet.begin()
 	if !s.quiet.on {
@@ -77,16 +82,7 @@ func TestDry(t *testing.T) {
 	one, other := net.Pipe()
 	defer one.Close()
 	defer other.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	socket, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
+	socket, _ := sockets(t)
 	for name, c := range map[string]struct {
 		conn net.Conn
 		want bool

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+
+	"glimpse/internal/strangers"
 )
 
 // source is what a chunkReader reads: it knows whether more is there.
@@ -26,10 +28,8 @@ func tcpOf(r io.Reader) *net.TCPConn {
 	if _, ok := r.(*tls.Conn); ok {
 		return nil
 	}
-	if wrapped, ok := r.(interface{ NetConn() net.Conn }); ok {
-		r = wrapped.NetConn()
-	}
-	tcp, _ := r.(*net.TCPConn)
+	c, _ := r.(net.Conn)
+	tcp, _ := strangers.Bare(c).(*net.TCPConn)
 	return tcp
 }
 
