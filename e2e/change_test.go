@@ -4,26 +4,34 @@ import (
 	"bytes"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
+
+// twoSizes makes a clip of some seconds with 640 pixels, then a minute with 480, whose
+// times begin anew, and returns what ffmpeg reads it by. gop is in pictures, 30 a second.
+func twoSizes(t *testing.T, seconds, gop int) string {
+	t.Helper()
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "one.ts"), filepath.Join(dir, "two.ts")}
+	for i, size := range []string{"640x360", "480x270"} {
+		runCommand(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=rate=30:size="+size, "-f", "lavfi", "-i", "sine=sample_rate=48000",
+			"-t", strconv.Itoa([]int{seconds, 60}[i]), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", strconv.Itoa(gop), "-sc_threshold", "0",
+			"-c:a", "aac", "-ac", "2", files[i])
+	}
+	return "concat:" + strings.Join(files, "|")
+}
 
 // Another size in the middle of a connection, with times that begin anew, is a
 // new init behind one discontinuity in both playlists; hls.js and dash.js go on by
 // themselves, and so does who comes later.
 func TestParametersChange(t *testing.T) {
 	parallel(t, browsers)
-	dir := t.TempDir()
-	files := []string{filepath.Join(dir, "one.ts"), filepath.Join(dir, "two.ts")}
-	for i, size := range []string{"640x360", "480x270"} {
-		runCommand(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=rate=30:size="+size, "-f", "lavfi", "-i", "sine=sample_rate=48000",
-			"-t", []string{"14", "60"}[i], "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0",
-			"-c:a", "aac", "-ac", "2", files[i])
-	}
+	sizes := twoSizes(t, 14, 60)
 	c := startCloud(t, "srt: {addr: \"127.0.0.1:0\"}\n")
 	s := c.newStream()
-	start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-i", "concat:"+strings.Join(files, "|"),
-		"-c", "copy", "-f", "mpegts", s.Ingest["srt"])
+	start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-i", sizes, "-c", "copy", "-f", "mpegts", s.Ingest["srt"])
 	c.wantStatus(s.ID, "live")
 	b := startBrowser(t)
 	b.do(nil, "open", "hls", strings.TrimSuffix(s.Play["page"], "/")+"?protocol=hls")

@@ -78,16 +78,10 @@ func TestRecordingOfOpus(t *testing.T) {
 // E41
 func TestRecordingOverChanges(t *testing.T) {
 	parallel(t, browsers)
-	dir := t.TempDir()
-	files := []string{filepath.Join(dir, "one.ts"), filepath.Join(dir, "two.ts")}
-	for i, size := range []string{"640x360", "480x270"} {
-		runCommand(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=rate=30:size="+size, "-f", "lavfi", "-i", "sine=sample_rate=48000",
-			"-t", []string{"4", "60"}[i], "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-sc_threshold", "0",
-			"-c:a", "aac", "-ac", "2", files[i])
-	}
+	clip := twoSizes(t, 4, 30)
 	c := startCloud(t, withSRT)
 	s := c.newStream()
-	first := start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-i", "concat:"+strings.Join(files, "|"),
+	first := start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-i", clip,
 		"-c", "copy", "-f", "mpegts", s.Ingest["srt"])
 	c.wantStatus(s.ID, "live")
 	made := c.record("POST", s.ID)

@@ -184,9 +184,9 @@ func TestWebRTCByTCP(t *testing.T) {
 }
 
 // FAULTS F10: a viewer with a quarter of the room that the stream needs gets less and less
-// by WebRTC, and then LL-HLS; the others are not harmed.
+// by WebRTC, and then LL-HLS; the others are not harmed. Beside no other test: how long
+// the other one's picture stands still is judged.
 func TestSlowViewerGetsHLS(t *testing.T) {
-	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
@@ -207,12 +207,7 @@ func TestSlowViewerGetsHLS(t *testing.T) {
 	b.waitPlayer("slow", "glimpse.state === 'live' && glimpse.protocol === 'hls'")
 	b.wantPlaying("slow")
 	var r received
-	for range 3 { // a machine that is busy with others paints late; what is lost is lost each time
-		b.do(&r, "received", "other", 3)
-		if r.Lost != 0 || r.Plis != 0 || r.Longest <= 500 && r.Decoded >= 60 {
-			break
-		}
-	}
+	b.do(&r, "received", "other", 3)
 	if r.Lost != 0 || r.Plis != 0 || r.Longest > 500 || r.Decoded < 60 {
 		t.Errorf("the other viewer: %+v", r)
 	}
