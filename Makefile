@@ -15,7 +15,7 @@ deps:            ## install what demo and tests need and this machine lacks
 demo:            ## cloud + simulated glasses + demo app + animal detector: live video in a browser
 	@scripts/deps.sh demo
 	@$(GO) build -o bin/glimpse-detect ./cmd/glimpse-detect || echo "demo: going on without the animal detector"
-	@$(GO) build -o bin/glimpse ./cmd/glimpse
+	@$(MAKE) --no-print-directory build
 	@bin/glimpse demo --detector bin/glimpse-detect
 
 detector:        ## bin/glimpse-detect, with a C compiler and the library that it loads

@@ -70,7 +70,7 @@ func Handles(rest string) bool {
 
 // Whole reports whether ServeHTTP answers a GET at once with bytes that exist by
 // then: a media playlist, or a file that does not grow while it is sent. It may
-// wait before it answers, for 5 s at most.
+// wait before it answers, as long as held playlists do (Config.Wait).
 func (h *Handler) Whole(stream *hub.Stream, rest string) bool {
 	_, name, ok := viewers.Split(rest)
 	if !ok {

@@ -34,8 +34,8 @@ type Platform struct {
 //     B-frames is disconnected. Kick's ingest, as encoders have it, is a channel of IVS.
 //   - Facebook: developers.facebook.com/docs/live-video-api/reference. RTMPS, H.264,
 //     2 s recommended and 4 s at most, up to 9 Mbit/s at 1080p60.
-//   - X and TikTok: no public page of theirs says it; the figures are conservative
-//     ones of encoders' presets.
+//   - X and TikTok: no public page of theirs says it; the figures have no
+//     source.
 func platforms() []Platform {
 	return []Platform{
 		{Name: "YouTube", hosts: []string{".youtube.com"}, key: 4 * time.Second, bitrate: 40e6, newer: true},
