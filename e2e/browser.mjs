@@ -77,6 +77,12 @@ const commands = {
   faults: (name) => faults.get(name),
   url: (name) => pages.get(name).url(),
   close: (name) => pages.get(name).context().close(),
+  // leave closes all pages of a test.
+  leave: (test) => Promise.all([...pages].filter(([name]) => name.startsWith(test)).map(([name, page]) => {
+    pages.delete(name);
+    faults.delete(name);
+    return page.context().close();
+  })),
 
   // publish sends the camera and the microphone by WHIP, and keeps the connection
   // in window.publisher.
@@ -293,7 +299,9 @@ const commands = {
 
 console.log(JSON.stringify({ id: 0, result: 'ready' }));
 for await (const line of readline.createInterface({ input: process.stdin })) {
-  const { id, cmd, args = [] } = JSON.parse(line);
+  const { id, test, cmd, args = [] } = JSON.parse(line);
+  if (args.length) args[0] = test + args[0]; // the page's name
+  else args.push(test);
   Promise.resolve().then(() => commands[cmd](...args)).then(
     (result) => console.log(JSON.stringify({ id, result: result ?? null })),
     (error) => console.log(JSON.stringify({ id, error: String(error?.message ?? error) })),

@@ -2,22 +2,73 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
-// browser is Chromium behind browser.mjs.
+// browser is a test's own pages in Chromium, behind browser.mjs. No two pages share
+// cookies, caches or a process, whosever they are.
 type browser struct {
-	*process
-	next int
+	t       *testing.T
+	id      string
+	process *process
+	next    int
 }
 
-// startBrowser runs Chromium; trusted is the public key of an authority that it
-// trusts besides the usual ones, as Chromium's own flag wants it.
+// chromiums is the Chromium that tests share: a start of its own costs each of them
+// two seconds of a processor.
+type chromiums struct {
+	mu      sync.Mutex
+	running *process
+	tests   int
+}
+
+var chromium chromiums
+
+func (s *chromiums) close() {
+	if s.running != nil {
+		s.running.stop()
+	}
+}
+
+// startBrowser gives the test a browser; trusted is the public key of an authority
+// that it trusts besides the usual ones, as Chromium's own flag wants it.
 func startBrowser(t *testing.T, trusted ...string) *browser {
 	t.Helper()
+	if len(trusted) > 0 {
+		b := &browser{t: t, process: start(t, "chromium", browserEnv(trusted...), node(t), "browser.mjs")}
+		b.process.waitLine(`"ready"`, 0)
+		return b
+	}
+	chromium.mu.Lock()
+	defer chromium.mu.Unlock()
+	if chromium.running == nil || chromium.running.ended() {
+		p, err := launch("chromium", browserEnv(), node(t), "browser.mjs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		chromium.running = p
+		eventually(t, "Chromium is ready", func() bool { return p.count(`"ready"`) > 0 })
+	}
+	chromium.tests++
+	b := &browser{t: t, id: fmt.Sprintf("%d/", chromium.tests), process: chromium.running}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("--- chromium said:\n%s", b.said())
+		}
+		if msg := b.try(nil, "leave"); msg != "" {
+			t.Errorf("leave the browser: %s", msg)
+		}
+	})
+	return b
+}
+
+func browserEnv(trusted ...string) []string {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {
@@ -28,9 +79,18 @@ func startBrowser(t *testing.T, trusted ...string) *browser {
 	if path == "" {
 		path = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 	}
-	b := &browser{process: start(t, "chromium", []string{"CHROMIUM=" + path, "TRUSTED_KEYS=" + strings.Join(trusted, ",")}, node(t), "browser.mjs")}
-	b.waitLine(`"ready"`, 0)
-	return b
+	return []string{"CHROMIUM=" + path, "TRUSTED_KEYS=" + strings.Join(trusted, ",")}
+}
+
+// said is what the browser answered to this test, and what it said to nobody.
+func (b *browser) said() string {
+	var mine []string
+	for line := range strings.Lines(b.process.tail(math.MaxInt)) {
+		if !strings.HasPrefix(line, `{"id":"`) || strings.HasPrefix(line, `{"id":"`+b.id) {
+			mine = append(mine, line)
+		}
+	}
+	return strings.Join(mine[max(0, len(mine)-25):], "")
 }
 
 // do runs a command and decodes its result into out.
@@ -45,25 +105,31 @@ func (b *browser) do(out any, cmd string, args ...any) {
 func (b *browser) try(out any, cmd string, args ...any) string {
 	b.t.Helper()
 	b.next++
-	id := b.next
-	line, err := json.Marshal(map[string]any{"id": id, "cmd": cmd, "args": append([]any{}, args...)})
+	id := fmt.Sprintf("%s%d", b.id, b.next)
+	line, err := json.Marshal(map[string]any{"id": id, "test": b.id, "cmd": cmd, "args": append([]any{}, args...)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.say(string(line))
+	p := b.process
+	p.mu.Lock()
+	from := len(p.lines)
+	p.mu.Unlock()
+	if _, err := p.in.Write(append(line, '\n')); err != nil {
+		return fmt.Sprintf("Chromium is gone: %v", err)
+	}
 	deadline := time.After(2 * patience)
-	for from := 0; ; {
-		b.mu.Lock()
-		for ; from < len(b.lines); from++ {
+	for {
+		p.mu.Lock()
+		for ; from < len(p.lines); from++ {
 			var r struct {
-				ID     int             `json:"id"`
+				ID     any             `json:"id"`
 				Error  string          `json:"error"`
 				Result json.RawMessage `json:"result"`
 			}
-			if json.Unmarshal([]byte(b.lines[from]), &r) != nil || r.ID != id {
+			if json.Unmarshal([]byte(p.lines[from]), &r) != nil || r.ID != id {
 				continue
 			}
-			b.mu.Unlock()
+			p.mu.Unlock()
 			if r.Error == "" && out != nil {
 				if err := json.Unmarshal(r.Result, out); err != nil {
 					b.t.Fatalf("browser %s: %v in %s", cmd, err, r.Result)
@@ -71,12 +137,12 @@ func (b *browser) try(out any, cmd string, args ...any) string {
 			}
 			return r.Error
 		}
-		more := b.more
-		b.mu.Unlock()
+		more := p.more
+		p.mu.Unlock()
 		select {
 		case <-more:
-		case <-b.done:
-			b.t.Fatalf("browser ended: %s", b.tail(20))
+		case <-p.done:
+			b.t.Fatalf("browser ended: %s", p.tail(20))
 		case <-deadline:
 			b.t.Fatalf("browser: no answer to %s %v", cmd, args)
 		}

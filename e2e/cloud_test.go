@@ -28,14 +28,17 @@ const patience = 30 * time.Second
 
 var binary = os.Getenv("GLIMPSE_BIN")
 
+// scratch is a folder for what tests share.
+var scratch string
+
 func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "glimpse-e2e-"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(scratch)
 	if binary == "" {
-		dir, err := os.MkdirTemp("", "glimpse-e2e-")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "glimpse")
+		binary = filepath.Join(scratch, "glimpse")
 		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "glimpse/cmd/glimpse") // as make build does
 		build.Stderr = os.Stderr
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -44,11 +47,12 @@ func TestMain(m *testing.M) {
 		}
 	}
 	m.Run()
+	chromium.close()
 }
 
 // process is a child whose output is kept and can be waited for.
 type process struct {
-	t    *testing.T
+	t    *testing.T // whose child it is; nil for what all tests share
 	name string
 	cmd  *exec.Cmd
 	in   io.WriteCloser
@@ -63,17 +67,33 @@ type process struct {
 // start runs a program until the test ends (then SIGTERM, then SIGKILL).
 func start(t *testing.T, name string, env []string, argv ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: exec.Command(argv[0], argv[1:]...), more: make(chan struct{}), done: make(chan struct{})}
+	p, err := launch(name, env, argv...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.t = t
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("--- %s said:\n%s", name, p.tail(25))
+		}
+	})
+	return p
+}
+
+// launch runs a program that the caller has to stop.
+func launch(name string, env []string, argv ...string) (*process, error) {
+	p := &process{name: name, cmd: exec.Command(argv[0], argv[1:]...), more: make(chan struct{}), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, w := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
 		s := bufio.NewScanner(out)
@@ -91,13 +111,7 @@ func start(t *testing.T, name string, env []string, argv ...string) *process {
 		w.Close()
 		close(p.done)
 	}()
-	t.Cleanup(func() {
-		p.stop()
-		if t.Failed() {
-			t.Logf("--- %s said:\n%s", name, p.tail(25))
-		}
-	})
-	return p
+	return p, nil
 }
 
 // stop ends the process and what it started.
@@ -126,6 +140,16 @@ func (p *process) signalled(sig os.Signal) {
 		}
 	case <-patienceOver():
 		p.t.Fatalf("%s: %v did not end it", p.name, sig)
+	}
+}
+
+// ended says whether the process runs no more.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -116,7 +116,6 @@ func TestDashPlayerRecovers(t *testing.T) {
 	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
-	reordered := []string{"-preset", "veryfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "main"}
 	first := publish(t, s.Ingest["rtmp"], reordered...)
 	mpd := s.Play["dash"]
 	b := startBrowser(t)

@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -22,7 +25,12 @@ func runCommand(t *testing.T, argv ...string) string {
 	return string(out)
 }
 
-// publish feeds a test picture and a tone to an RTMP URL until the test ends.
+// reordered makes an encoder use B-frames as OBS and x264 do by default, of which
+// one refers to another: pictures come up to two later than they are shown.
+var reordered = []string{"-b_strategy", "0", "-bf", "3", "-b-pyramid", "normal", "-refs", "3", "-profile:v", "main"}
+
+// publish feeds a test picture and a tone to an RTMP URL until the test ends, with
+// more options of ffmpeg's output if wanted.
 func publish(t *testing.T, url string, more ...string) *process {
 	t.Helper()
 	return publishTo(t, "flv", url, more...)
@@ -31,14 +39,36 @@ func publish(t *testing.T, url string, more ...string) *process {
 // publishTo does it in a format that the URL's protocol carries.
 func publishTo(t *testing.T, format, url string, more ...string) *process {
 	t.Helper()
-	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
-		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
-		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "60", "-b:v", "800k",
-		"-c:a", "aac", "-ac", "2", "-b:a", "96k"}
-	argv = append(argv, more...)
-	argv = append(argv, "-f", format, url)
-	return start(t, "ffmpeg publisher", nil, argv...)
+	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re"}
+	if len(more) > 0 {
+		argv = append(argv, patternEncoded(more...)...)
+	} else {
+		path, err := pattern()
+		if err != nil {
+			t.Fatal(err)
+		}
+		argv = append(argv, "-stream_loop", "-1", "-i", path, "-c", "copy")
+	}
+	return start(t, "ffmpeg publisher", nil, append(argv, "-f", format, url)...)
 }
+
+// patternEncoded are ffmpeg's arguments for the test picture and the tone.
+func patternEncoded(more ...string) []string {
+	return append([]string{"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "60", "-b:v", "800k",
+		"-c:a", "aac", "-ac", "2", "-b:a", "96k"}, more...)
+}
+
+// pattern is a file with 100 s of them, encoded once for all tests: an eighth of a
+// processor each is what encoding costs.
+var pattern = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "pattern.mkv")
+	argv := append([]string{"-loglevel", "error"}, patternEncoded("-t", "100", path)...)
+	if out, err := exec.Command("ffmpeg", argv...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("ffmpeg: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // readWithFFmpeg runs ffmpeg to its end and returns all that it said.
 func readWithFFmpeg(t *testing.T, args ...string) ([]byte, error) {

@@ -35,7 +35,7 @@ func publishFlashesTo(t *testing.T, format, url string, more ...string) *process
 	t.Helper()
 	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
 		"-f", "lavfi", "-i", flashing, "-f", "lavfi", "-i", beeping,
-		"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0",
+		"-c:v", "libx264", "-preset", "superfast", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0",
 		"-c:a", "aac", "-b:a", "96k"}
 	argv = append(argv, more...)
 	return start(t, "ffmpeg publisher", nil, append(argv, "-f", format, url)...)
@@ -53,7 +53,7 @@ func encodeOpus(t *testing.T, heard string) *enhanced {
 	dir := t.TempDir()
 	picture, sound := filepath.Join(dir, "picture.ts"), filepath.Join(dir, "sound.ts")
 	runCommand(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", flashing, "-t", "4",
-		"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0", picture)
+		"-c:v", "libx264", "-preset", "superfast", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0", picture)
 	runCommand(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", heard, "-t", "4", "-c:a", "libopus", "-ac", "2", "-b:a", "64k", sound)
 	e := &enhanced{length: enhancedLength, video: &rtmpcodecs.H264{}}
 	e.readTS(t, picture)

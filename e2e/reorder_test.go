@@ -27,7 +27,7 @@ func TestReorderedPicturesByWebRTC(t *testing.T) {
 	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
-	publish(t, s.Ingest["rtmp"], "-preset", "veryfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "high", "-g", "120")
+	publish(t, s.Ingest["rtmp"], "-preset", "superfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "high", "-g", "120")
 	b := startBrowser(t)
 	for _, page := range []string{"first", "second"} {
 		b.do(nil, "open", page, s.Play["page"]+"?protocol=webrtc")
@@ -50,7 +50,7 @@ func TestReorderedPicturesInPage(t *testing.T) {
 	parallel(t, browsers)
 	c := startCloud(t, "")
 	s := c.newStream()
-	publish(t, s.Ingest["rtmp"], "-preset", "veryfast", "-b_strategy", "0", "-bf", "3", "-profile:v", "main")
+	publish(t, s.Ingest["rtmp"], reordered...)
 	b := startBrowser(t)
 	b.do(nil, "open", "hls", s.Play["page"]+"?protocol=hls")
 	b.waitPlayer("hls", "glimpse.state === 'live' && glimpse.protocol === 'hls'")
