@@ -5,8 +5,8 @@
 // addresses; apps made through the API live in the store and are not. Where the
 // same package is in both, the file wins.
 //
-// Registry is safe for concurrent use. Lock order: Registry.writes before
-// Registry.mu; neither is held while a socket is used.
+// Registry is safe for concurrent use; its table's locks are not held while a
+// socket is used.
 package apps
 
 import (
@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"glimpse/internal/control/auth"
@@ -133,44 +132,34 @@ type storedApp struct {
 type Registry struct {
 	bucket *store.Bucket[storedApp]
 	now    func() time.Time
-
-	writes sync.Mutex // one change at a time, held while the store is written
-	mu     sync.RWMutex
-	apps   map[string]App
+	apps   store.Table[App]
 }
 
 // New reads the stored apps and lays the configured ones over them, with a
 // warning where both have the same package. configured has been validated.
 func New(ctx context.Context, backend store.Backend, configured []Spec, now func() time.Time, log *slog.Logger) (*Registry, error) {
-	bucket, err := store.Open[storedApp](ctx, backend, "apps")
+	bucket, items, err := store.Load[storedApp](ctx, backend, "apps", log)
 	if err != nil {
 		return nil, err
 	}
-	items, err := bucket.All(ctx)
-	if items == nil && err != nil {
-		return nil, err
-	}
-	if err != nil {
-		log.Error("some stored apps cannot be read", "err", err)
-	}
-	r := &Registry{bucket: bucket, now: now, apps: map[string]App{}}
+	r := &Registry{bucket: bucket, now: now}
 	for _, item := range items {
-		r.apps[item.ID] = App{
+		r.apps.Set(item.ID, App{
 			Package: item.ID, URL: item.Value.URL, Permissions: item.Value.Permissions,
 			Created: item.Value.Created, keyHash: item.Value.KeyHash,
-		}
+		})
 	}
 	for _, spec := range configured {
 		if err := spec.check(); err != nil {
 			return nil, fmt.Errorf("configured app %q: %w", spec.Package, err)
 		}
-		if _, both := r.apps[spec.Package]; both {
+		if _, both := r.App(spec.Package); both {
 			log.Warn("an app is in the store and in the configuration file; the file wins", "app", spec.Package)
 		}
-		r.apps[spec.Package] = App{
+		r.apps.Set(spec.Package, App{
 			Package: spec.Package, URL: cleanURL(spec.URL), Permissions: slices.Clone(spec.Permissions),
 			FromConfig: true, keyHash: auth.HashKey(spec.APIKey),
-		}
+		})
 	}
 	return r, nil
 }
@@ -178,12 +167,7 @@ func New(ctx context.Context, backend store.Backend, configured []Spec, now func
 func cleanURL(u string) string { return strings.TrimRight(u, "/") }
 
 // App returns the app of a package.
-func (r *Registry) App(pkg string) (App, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	app, ok := r.apps[pkg]
-	return app, ok
-}
+func (r *Registry) App(pkg string) (App, bool) { return r.apps.Get(pkg) }
 
 // CheckKey says whether key is the API key of the package; it compares in
 // constant time, and an unknown package takes as long as a wrong key.
@@ -196,16 +180,7 @@ func (r *Registry) CheckKey(pkg, key string) bool {
 }
 
 // List returns all apps, ordered by package.
-func (r *Registry) List() []App {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	list := make([]App, 0, len(r.apps))
-	for _, app := range r.apps {
-		list = append(list, app)
-	}
-	slices.SortFunc(list, func(a, b App) int { return strings.Compare(a.Package, b.Package) })
-	return list
-}
+func (r *Registry) List() []App { return r.apps.List() }
 
 // Create adds an app and returns it with its API key, which nobody can read
 // again. Errors: ErrInvalid, ErrExists, ErrConfig, or the store's.
@@ -216,8 +191,8 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (App, string, error) {
 	if err := spec.check(); err != nil {
 		return App{}, "", err
 	}
-	r.writes.Lock()
-	defer r.writes.Unlock()
+	r.apps.Writes.Lock()
+	defer r.apps.Writes.Unlock()
 	if old, ok := r.App(spec.Package); ok {
 		if old.FromConfig {
 			return App{}, "", ErrConfig
@@ -234,17 +209,15 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (App, string, error) {
 	if err != nil {
 		return App{}, "", fmt.Errorf("create app: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.apps[app.Package] = app
+	r.apps.Set(app.Package, app)
 	return app, spec.APIKey, nil
 }
 
 // Delete removes an app; its running sessions are the caller's to end. Errors:
 // ErrUnknown, ErrConfig, or the store's.
 func (r *Registry) Delete(ctx context.Context, pkg string) error {
-	r.writes.Lock()
-	defer r.writes.Unlock()
+	r.apps.Writes.Lock()
+	defer r.apps.Writes.Unlock()
 	app, ok := r.App(pkg)
 	switch {
 	case !ok:
@@ -255,8 +228,6 @@ func (r *Registry) Delete(ctx context.Context, pkg string) error {
 	if err := r.bucket.Delete(ctx, pkg); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("delete app: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.apps, pkg)
+	r.apps.Remove(pkg)
 	return nil
 }

@@ -8,16 +8,16 @@ import "glimpse/internal/control/auth"
 // that are open stay. Nothing else changes: apps that are new, gone or different
 // in other ways wait for a restart.
 func (r *Registry) Reload(specs []Spec) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.apps.Writes.Lock()
+	defer r.apps.Writes.Unlock()
 	var changed []string
 	for _, spec := range specs {
-		app, ok := r.apps[spec.Package]
+		app, ok := r.App(spec.Package)
 		if !ok || !app.FromConfig || auth.MatchKey(app.keyHash, spec.APIKey) {
 			continue
 		}
 		app.keyHash = auth.HashKey(spec.APIKey)
-		r.apps[spec.Package] = app
+		r.apps.Set(spec.Package, app)
 		changed = append(changed, spec.Package)
 	}
 	return changed

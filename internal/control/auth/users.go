@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"glimpse/internal/control/store"
@@ -34,59 +31,35 @@ type storedUser struct {
 
 // Users knows every wearer: those of the configuration file and those in the
 // store. It is safe for concurrent use. A write is in the store before it
-// returns. Lock order: writes before mu.
+// returns.
 type Users struct {
 	bucket *store.Bucket[storedUser]
 	now    func() time.Time
-
-	writes sync.Mutex // one change at a time, held while the store is written
-	mu     sync.RWMutex
-	users  map[string]User
+	users  store.Table[User]
 }
 
 // NewUsers reads the stored users and lays the configured ids over them.
 func NewUsers(ctx context.Context, backend store.Backend, configured []string, now func() time.Time, log *slog.Logger) (*Users, error) {
-	bucket, err := store.Open[storedUser](ctx, backend, "users")
+	bucket, items, err := store.Load[storedUser](ctx, backend, "users", log)
 	if err != nil {
 		return nil, err
 	}
-	items, err := bucket.All(ctx)
-	if items == nil && err != nil {
-		return nil, err
-	}
-	if err != nil {
-		log.Error("some stored users cannot be read", "err", err)
-	}
-	u := &Users{bucket: bucket, now: now, users: map[string]User{}}
+	u := &Users{bucket: bucket, now: now}
 	for _, item := range items {
-		u.users[item.ID] = User{ID: item.ID, Created: item.Value.Created}
+		u.users.Set(item.ID, User{ID: item.ID, Created: item.Value.Created})
 	}
 	for _, id := range configured {
 		id = UserID(id)
-		u.users[id] = User{ID: id, FromConfig: true} // also stored ones: that they came first harms nobody
+		u.users.Set(id, User{ID: id, FromConfig: true}) // also stored ones: that they came first harms nobody
 	}
 	return u, nil
 }
 
 // List returns all users, ordered by id.
-func (u *Users) List() []User {
-	u.mu.RLock()
-	defer u.mu.RUnlock()
-	list := make([]User, 0, len(u.users))
-	for _, user := range u.users {
-		list = append(list, user)
-	}
-	slices.SortFunc(list, func(a, b User) int { return strings.Compare(a.ID, b.ID) })
-	return list
-}
+func (u *Users) List() []User { return u.users.List() }
 
 // Get returns the user with this id, in any spelling.
-func (u *Users) Get(id string) (User, bool) {
-	u.mu.RLock()
-	defer u.mu.RUnlock()
-	user, ok := u.users[UserID(id)]
-	return user, ok
-}
+func (u *Users) Get(id string) (User, bool) { return u.users.Get(UserID(id)) }
 
 // Create adds a user. Errors: ErrUserName, ErrUserExists, or the store's.
 func (u *Users) Create(ctx context.Context, id string) (User, error) {
@@ -94,8 +67,8 @@ func (u *Users) Create(ctx context.Context, id string) (User, error) {
 	if !ValidName(id) {
 		return User{}, ErrUserName
 	}
-	u.writes.Lock()
-	defer u.writes.Unlock()
+	u.users.Writes.Lock()
+	defer u.users.Writes.Unlock()
 	if user, ok := u.Get(id); ok {
 		return user, ErrUserExists
 	}
@@ -103,9 +76,7 @@ func (u *Users) Create(ctx context.Context, id string) (User, error) {
 	if err := u.bucket.Put(ctx, id, storedUser{Created: user.Created}); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.users[id] = user
+	u.users.Set(id, user)
 	return user, nil
 }
 
@@ -124,8 +95,8 @@ func (u *Users) Ensure(ctx context.Context, id string) error {
 // user again: tokens end only with the secret. Errors: ErrUserUnknown,
 // ErrUserConfig, or the store's.
 func (u *Users) Delete(ctx context.Context, id string) error {
-	u.writes.Lock()
-	defer u.writes.Unlock()
+	u.users.Writes.Lock()
+	defer u.users.Writes.Unlock()
 	user, ok := u.Get(id)
 	switch {
 	case !ok:
@@ -136,8 +107,6 @@ func (u *Users) Delete(ctx context.Context, id string) error {
 	if err := u.bucket.Delete(ctx, user.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("delete user: %w", err)
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.users, user.ID)
+	u.users.Remove(user.ID)
 	return nil
 }

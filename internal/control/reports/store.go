@@ -47,16 +47,9 @@ type Store struct {
 // New reads what is kept. Reports of runs that a killed server left end with their
 // last sample.
 func New(ctx context.Context, backend store.Backend, now func() time.Time, log *slog.Logger) (*Store, error) {
-	bucket, err := store.Open[Report](ctx, backend, "reports")
+	bucket, items, err := store.Load[Report](ctx, backend, "reports", log)
 	if err != nil {
 		return nil, err
-	}
-	items, err := bucket.All(ctx)
-	if items == nil && err != nil {
-		return nil, err
-	}
-	if err != nil {
-		log.Error("some reports cannot be read", "err", err)
 	}
 	s := &Store{bucket: bucket, now: now, log: log, wake: make(chan struct{}, 1), reports: map[string]Report{}, dirty: map[string]bool{}}
 	for _, item := range items {

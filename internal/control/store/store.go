@@ -10,8 +10,10 @@
 // Presence and leases do not belong here: they are soft and rebuilt from live
 // sockets. Media never waits for the store.
 //
+// Registries keep in memory what they read there (Load, Table).
+//
 // Locks: Memory has one mutex per bucket and one over the set of buckets; they
-// never nest.
+// never nest. Table says its own order.
 package store
 
 import (

@@ -100,8 +100,8 @@ func (r *Registry) PauseOutput(ctx context.Context, id, url string, paused bool)
 
 // edit changes a stream's outputs: in the store first, then in the media plane.
 func (r *Registry) edit(ctx context.Context, id string, change func(*Stream) error) error {
-	r.writes.Lock()
-	defer r.writes.Unlock()
+	r.streams.Writes.Lock()
+	defer r.streams.Writes.Unlock()
 	s, ok := r.Get(id)
 	if !ok {
 		return ErrUnknown
@@ -115,8 +115,6 @@ func (r *Registry) edit(ctx context.Context, id string, change func(*Stream) err
 		}
 	}
 	r.media.SetOutputs(s)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.streams[id] = s
+	r.streams.Set(id, s)
 	return nil
 }

@@ -2,8 +2,8 @@
 // the API or the configuration file, for any encoder to feed. It is the desired
 // state; the media plane, behind the Media interface, does the streaming.
 //
-// Registry is safe for concurrent use. Lock order: Registry.writes before
-// Registry.mu; Media is called with writes held, and must not call back.
+// Registry is safe for concurrent use. Media is called with the table's Writes held,
+// and must not call back.
 package streams
 
 import (
@@ -13,9 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"glimpse/internal/control/auth"
@@ -86,13 +83,10 @@ func stored(s Stream) storedStream {
 
 // Registry knows every standing stream.
 type Registry struct {
-	media  Media
-	bucket *store.Bucket[storedStream]
-	now    func() time.Time
-
-	writes  sync.Mutex // one change at a time, held while the store is written
-	mu      sync.RWMutex
-	streams map[string]Stream
+	media   Media
+	bucket  *store.Bucket[storedStream]
+	now     func() time.Time
+	streams store.Table[Stream]
 }
 
 // Configured is a standing stream of the configuration file.
@@ -107,18 +101,11 @@ type Configured struct {
 // configured one is an error.
 func New(ctx context.Context, backend store.Backend, configured []Configured, media Media,
 	now func() time.Time, log *slog.Logger) (*Registry, error) {
-	bucket, err := store.Open[storedStream](ctx, backend, "streams")
+	bucket, items, err := store.Load[storedStream](ctx, backend, "streams", log)
 	if err != nil {
 		return nil, err
 	}
-	items, err := bucket.All(ctx)
-	if items == nil && err != nil {
-		return nil, err
-	}
-	if err != nil {
-		log.Error("some stored streams cannot be read", "err", err)
-	}
-	r := &Registry{media: media, bucket: bucket, now: now, streams: map[string]Stream{}}
+	r := &Registry{media: media, bucket: bucket, now: now}
 	for _, c := range configured {
 		s := Stream{
 			ID: configID(c.Name), Name: c.Name, IngestKey: c.IngestKey, PlaybackID: c.PlaybackID, Passphrase: c.Passphrase,
@@ -130,7 +117,7 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 		if err := media.OpenStanding(s); err != nil {
 			return nil, fmt.Errorf("open configured stream %q: %w", c.Name, err)
 		}
-		r.streams[s.ID] = s
+		r.streams.Set(s.ID, s)
 	}
 	for _, item := range items {
 		s := Stream{
@@ -143,9 +130,9 @@ func New(ctx context.Context, backend store.Backend, configured []Configured, me
 				"stream", s.ID, "err", err)
 			continue
 		}
-		r.streams[s.ID] = s
+		r.streams.Set(s.ID, s)
 	}
-	for _, s := range r.streams {
+	for _, s := range r.List() {
 		media.SetOutputs(s)
 	}
 	return r, nil
@@ -211,9 +198,9 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 	if err := r.checkOutputs(spec.Restream); err != nil {
 		return Stream{}, err
 	}
-	r.writes.Lock()
-	defer r.writes.Unlock()
-	if r.count() >= MaxStreams {
+	r.streams.Writes.Lock()
+	defer r.streams.Writes.Unlock()
+	if r.streams.Len() >= MaxStreams {
 		return Stream{}, ErrFull
 	}
 	s := Stream{
@@ -230,42 +217,20 @@ func (r *Registry) Create(ctx context.Context, spec Spec) (Stream, error) {
 		return Stream{}, errors.Join(fmt.Errorf("open stream: %w", err), undo)
 	}
 	r.media.SetOutputs(s)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.streams[s.ID] = s
+	r.streams.Set(s.ID, s)
 	return s, nil
 }
 
-func (r *Registry) count() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return len(r.streams)
-}
-
 // Get returns the stream with this id.
-func (r *Registry) Get(id string) (Stream, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	s, ok := r.streams[id]
-	return s, ok
-}
+func (r *Registry) Get(id string) (Stream, bool) { return r.streams.Get(id) }
 
 // List returns all standing streams, ordered by id.
-func (r *Registry) List() []Stream {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	list := make([]Stream, 0, len(r.streams))
-	for _, s := range r.streams {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b Stream) int { return strings.Compare(a.ID, b.ID) })
-	return list
-}
+func (r *Registry) List() []Stream { return r.streams.List() }
 
 // Delete ends a stream for good. Errors: ErrUnknown, ErrConfig, or the store's.
 func (r *Registry) Delete(ctx context.Context, id string) error {
-	r.writes.Lock()
-	defer r.writes.Unlock()
+	r.streams.Writes.Lock()
+	defer r.streams.Writes.Unlock()
 	s, ok := r.Get(id)
 	switch {
 	case !ok:
@@ -277,8 +242,6 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("delete stream: %w", err)
 	}
 	r.media.CloseStanding(id)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.streams, id)
+	r.streams.Remove(id)
 	return nil
 }
