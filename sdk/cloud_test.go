@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,40 +14,11 @@ import (
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
+
+	"glimpse/internal/memnet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// pipes is a network in memory, so that whole scenarios run on fake time.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.done:
-		return nil, errors.New("connection refused")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // cloud is a fake cloud that a test speaks for.
 type cloud struct {
@@ -74,13 +42,13 @@ func run(t *testing.T, onSession func(context.Context, *Session) error, f func(t
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, conns: make(chan *socket, 8)}
-		net := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		net := memnet.New(0)
 		srv := &http.Server{Handler: http.HandlerFunc(c.serve)}
 		go srv.Serve(net)
 		app, err := New(Config{
 			Package: "com.example.app", APIKey: "key-12345", OnSession: onSession,
 			Logger:     slog.New(slog.DiscardHandler),
-			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dial, DisableKeepAlives: true}},
+			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.Dial, DisableKeepAlives: true}},
 		})
 		if err != nil {
 			t.Fatal(err)

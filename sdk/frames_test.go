@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"glimpse/internal/memnet"
 	"glimpse/protocol"
 )
 
@@ -26,14 +26,14 @@ import (
 func watched(t *testing.T, answer http.HandlerFunc, f func(t *testing.T, l Live)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		wire := &pipes{conns: make(chan net.Conn, 8), done: make(chan struct{})}
+		wire := memnet.New(8)
 		server := &http.Server{Handler: answer}
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
 			_ = server.Serve(wire)
 		}()
-		transport := &http.Transport{DialContext: wire.dial}
+		transport := &http.Transport{DialContext: wire.Dial}
 		f(t, Live{URL: "http://cloud.test/live/p1/", Package: "com.example.looks", APIKey: "secret", HTTPClient: &http.Client{Transport: transport}})
 		transport.CloseIdleConnections()
 		_ = server.Close()

@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"glimpse/internal/memnet"
 	"glimpse/protocol"
 	"glimpse/sdk"
 )
@@ -104,28 +105,6 @@ func TestStatusTexts(t *testing.T) {
 	}
 }
 
-// pipes is a network in memory, so that whole scenarios run on fake time.
-type pipes chan net.Conn
-
-func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	if c, ok := <-p; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-func (p pipes) Close() error   { close(p); return nil }
-func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
 // cloud is what a test speaks for.
 type cloud struct {
 	t     *testing.T
@@ -200,14 +179,14 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 func wearApp(t *testing.T, f func(t *testing.T, c *cloud, logs *bytes.Buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, texts: make(chan string, 100), sent: make(chan string, 100)}
-		net := make(pipes)
+		net := memnet.New(0)
 		srv := &http.Server{Handler: http.HandlerFunc(c.serve)}
 		go srv.Serve(net)
 		logs := new(bytes.Buffer)
 		app, err := sdk.New(sdk.Config{
 			Package: appPackage, APIKey: "k", Logger: slog.New(slog.DiscardHandler),
 			OnSession:  onSession(slog.New(slog.NewTextHandler(logs, nil)), func(protocol.URLs) {}, func(string) {}),
-			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dial, DisableKeepAlives: true}},
+			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.Dial, DisableKeepAlives: true}},
 		})
 		if err != nil {
 			t.Fatal(err)

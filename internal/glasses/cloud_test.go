@@ -22,43 +22,11 @@ import (
 	"glimpse/internal/glasses/clip"
 	"glimpse/internal/glasses/source"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/memnet"
 	"glimpse/protocol"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// pipes is a network in memory, so that whole scenarios run on fake time.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.done:
-		return nil, errors.New("connection refused")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // wearing is one test: glasses, a cloud that a test speaks for, a place to
 // publish to, and what the wearer sees.
@@ -104,7 +72,7 @@ func wear(t *testing.T, f func(w *wearing)) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		g, err := New(Config{
-			Server: "http://cloud", Token: "good", Source: film, Publish: w.rtmp.publish, Dial: w.cloud.net.dial,
+			Server: "http://cloud", Token: "good", Source: film, Publish: w.rtmp.publish, Dial: w.cloud.net.Dial,
 		}, w, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
@@ -152,7 +120,7 @@ func (m message) String() string {
 // cloud is a /glasses-ws of the test's own.
 type cloud struct {
 	t        *testing.T
-	net      *pipes
+	net      *memnet.Listener
 	srv      *http.Server
 	began    time.Time
 	messages chan message
@@ -163,7 +131,7 @@ type cloud struct {
 
 func newCloud(t *testing.T) *cloud {
 	c := &cloud{t: t, began: time.Now(), messages: make(chan message, 10_000), conns: make(chan *websocket.Conn, 16)}
-	c.net = newPipes()
+	c.net = memnet.New(0)
 	c.srv = &http.Server{Handler: http.HandlerFunc(c.serve)}
 	go c.srv.Serve(c.net)
 	return c

@@ -299,7 +299,7 @@ func TestTokenRefused(t *testing.T) {
 		defer synctest.Wait()
 		defer c.close()
 		g, err := New(Config{
-			Server: "http://cloud", Token: "bad", Source: film, Publish: new(rtmpServer).publish, Dial: c.net.dial,
+			Server: "http://cloud", Token: "bad", Source: film, Publish: new(rtmpServer).publish, Dial: c.net.Dial,
 		}, io.Discard, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"glimpse/internal/control/session"
 	"glimpse/internal/glasses/source"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/memnet"
 	"glimpse/protocol"
 )
 
@@ -32,8 +33,8 @@ import (
 type world struct {
 	t      *testing.T
 	began  time.Time
-	cloud  *pipes
-	media  *pipes
+	cloud  *memnet.Listener
+	media  *memnet.Listener
 	reg    *session.Registry
 	edge   *gateway.Gateway
 	srv    *http.Server
@@ -61,7 +62,7 @@ const scriptWearer = "me@example.com"
 
 func newWorld(t *testing.T, film *source.File) *world {
 	w := &world{
-		t: t, began: time.Now(), cloud: newPipes(), media: newPipes(), lines: make(chan string), worn: make(chan error, 1),
+		t: t, began: time.Now(), cloud: memnet.New(0), media: memnet.New(0), lines: make(chan string), worn: make(chan error, 1),
 		apps: make(map[string]*scriptApp), ingests: make(map[string]session.IngestSpec),
 		requests: make(map[string]protocol.SessionRequest),
 	}
@@ -108,9 +109,9 @@ func (w *world) close() {
 // dial leads to the cloud's edge, or to where media goes.
 func (w *world) dial(ctx context.Context, netw, address string) (net.Conn, error) {
 	if strings.HasPrefix(address, "cloud") {
-		return w.cloud.dial(ctx, netw, address)
+		return w.cloud.Dial(ctx, netw, address)
 	}
-	return w.media.dial(ctx, netw, address)
+	return w.media.Dial(ctx, netw, address)
 }
 
 // publish is a protocol of the test's own: the URL in a line, then a byte a frame.

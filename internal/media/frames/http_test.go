@@ -2,7 +2,6 @@ package frames
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -10,47 +9,17 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"glimpse/internal/memnet"
 	"glimpse/protocol"
 )
-
-// pipes is a network in memory, so that times of seconds cost nothing.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // served is a studio behind HTTP with one decoder that draws ten pictures a second.
 func served(t *testing.T, f func(t *testing.T, s *studio, client *http.Client)) {
@@ -71,14 +40,14 @@ func served(t *testing.T, f func(t *testing.T, s *studio, client *http.Client)) 
 		}()
 		mux := http.NewServeMux()
 		s.Register(mux)
-		wire := &pipes{conns: make(chan net.Conn, 8), done: make(chan struct{})}
+		wire := memnet.New(8)
 		server := &http.Server{Handler: mux, ConnContext: WithConn}
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
 			_ = server.Serve(wire)
 		}()
-		transport := &http.Transport{DialContext: wire.dial}
+		transport := &http.Transport{DialContext: wire.Dial}
 		f(t, s, &http.Client{Transport: transport})
 		s.Close()
 		close(e.news)
