@@ -256,10 +256,10 @@ func countRTMP(t *testing.T, target string, seconds int) (name string, pictures 
 // H.265 and AV1 with Opus, published by enhanced RTMP, are read by ffmpeg from
 // HLS and DASH, by another library from RTMP; what cannot carry them says so.
 func TestEnhancedRTMP(t *testing.T) {
-	parallel(t, browsers)
+	t.Parallel()
 	for codec, mime := range map[string]string{"H.265": "hvc1.1.6.", "AV1": "av01.0."} {
 		t.Run(codec, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, browsers)
 			c := startCloud(t, "srt: {addr: \"127.0.0.1:0\"}\n")
 			s := c.newStream()
 			encodeEnhanced(t, codec).publish(t, s.Ingest["rtmp"])

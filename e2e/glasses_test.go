@@ -82,11 +82,11 @@ func TestGoneForAMinute(t *testing.T) {
 	if os.Getenv("GLIMPSE_LONG") == "" {
 		t.Skip("four minutes; GLIMPSE_LONG=1 runs it, and internal/glasses does on fake time")
 	}
-	parallel(t, others)
+	t.Parallel()
 	for _, gone := range []string{"59s", "61s"} {
 		for _, how := range []string{"drop", "phone off"} {
 			t.Run(how+" "+gone, func(t *testing.T) {
-				parallel(t, parts)
+				parallel(t, others)
 				goneFor(t, how, gone)
 			})
 		}
@@ -135,11 +135,11 @@ func movesAgain(t *testing.T, url string) {
 //
 // D1 D8
 func TestGlassesPublishByAll(t *testing.T) {
-	parallel(t, others)
+	t.Parallel()
 	const user, pkg = "wearer@example.com", "com.example.ways"
 	for _, prefer := range []string{"rtmp", "rtmps", "srt", "whip"} {
 		t.Run(prefer, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, others)
 			port := freePort(t)
 			c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\napps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
 			fingerprint, _ := c.waitLine(`/ca\.pem +\(SHA-256 ([0-9A-F:]+)\)`, 0)

@@ -83,7 +83,7 @@ func jumpy(wrap time.Duration) func(time.Duration) time.Duration {
 //
 // F4
 func TestEncoderClockJumps(t *testing.T) {
-	parallel(t, others)
+	t.Parallel()
 	clip := encodeOpus(t, beeping)
 	for _, way := range []struct {
 		name    string
@@ -95,7 +95,7 @@ func TestEncoderClockJumps(t *testing.T) {
 		{"srt", (1 << 33) * time.Second / 90000, 1, func(e *enhanced, t *testing.T, s stream) { e.publishSRT(t, s.Ingest["srt"]) }},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, others)
 			c := startCloud(t, withSRT)
 			s := c.newStream()
 			e := &enhanced{video: clip.video, length: clip.length, units: clip.units, clock: jumpy(way.wrap)}

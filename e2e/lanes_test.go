@@ -3,12 +3,12 @@ package e2e
 import "testing"
 
 // Tests run beside each other in lanes: browsers decode and paint, which takes half
-// a processor each, the others mostly wait. -parallel is to be more than all of
-// them together.
+// a processor each, the others mostly wait. -parallel is to be more than all tests
+// together. A test whose subtests run in lanes has none itself (it calls t.Parallel
+// alone): it would keep its place while it waits for them.
 var (
 	browsers = make(chan struct{}, 2)
-	others   = make(chan struct{}, 2)
-	parts    = make(chan struct{}, 1) // subtests, whose test has a place in its own lane
+	others   = make(chan struct{}, 3)
 )
 
 // parallel lets the test run beside others, in its lane.

@@ -12,11 +12,11 @@ import (
 //
 // D1 D15
 func TestEveryWayInAndOut(t *testing.T) {
-	parallel(t, others)
+	t.Parallel()
 	c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\n")
 	for in, some := range map[string][]string{"rtmp": {"srt"}, "rtmps": {"whep"}, "srt": {"dash"}, "whip": {"rtmp", "hls"}} {
 		t.Run(in, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, others)
 			s := c.newStream()
 			publishBy(t, in, s.Ingest[in])
 			c.wantStatus(s.ID, "live")

@@ -133,7 +133,7 @@ const inPage = 150
 // it, whether the source sends AAC, with B-frames or without, or Opus; and where
 // they come out of players. GLIMPSE_LONG adds those of the plainest stream.
 func TestSoundMeetsPicture(t *testing.T) {
-	parallel(t, browsers)
+	t.Parallel()
 	c := startCloud(t, withSRT)
 	for name, feed := range map[string]func(t *testing.T, url string){
 		"AAC":               func(t *testing.T, url string) { publishFlashes(t, url, "0") },
@@ -141,7 +141,7 @@ func TestSoundMeetsPicture(t *testing.T) {
 		"Opus":              publishOpusFlashes,
 	} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, browsers)
 			s := c.newStream()
 			feed(t, s.Ingest["rtmp"])
 			eventually(t, "the playlist is there", func() bool {

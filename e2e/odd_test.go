@@ -53,12 +53,13 @@ func oddStreams() []oddStream {
 // Odd streams come out of the real binary as playlists that follow the rules and
 // media that decode without a word from ffmpeg. GLIMPSE_LONG adds the rarer ones.
 func TestOddStreams(t *testing.T) {
+	t.Parallel()
 	for _, odd := range oddStreams() {
 		if odd.long && !long {
 			continue
 		}
 		t.Run(odd.name, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, others)
 			c := startCloud(t, "srt: {addr: \"127.0.0.1:0\"}\n")
 			s := c.newStream()
 			odd.publish(t, s)

@@ -40,10 +40,10 @@ func (r recording) download(t *testing.T) (path string) {
 //
 // C27 D8
 func TestRecordingOfOpus(t *testing.T) {
-	parallel(t, browsers)
+	t.Parallel()
 	for codec, env := range map[string][]string{"aac": nil, "opus": {"PATH=" + t.TempDir()}} {
 		t.Run(codec, func(t *testing.T) {
-			parallel(t, parts)
+			parallel(t, browsers)
 			c := startCloud(t, "", env...)
 			s := c.newStream()
 			encodeOpus(t, beeping).publishWHIP(t, s.Ingest["whip"])
