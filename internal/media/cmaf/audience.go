@@ -42,6 +42,7 @@ type audience struct {
 	reached bool          // it has caught up
 	reader  *hub.Reader   // of the run; patient while nobody plays
 	fresh   chan struct{} // closed when what waited is packaged; nil when nothing did
+	recall
 }
 
 // follow says where the store's frames come from; nil: from nowhere any more.
@@ -71,6 +72,7 @@ func (a *audience) wait(d time.Duration) bool {
 func (a *audience) packaged() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.placed()
 	if a.fresh != nil {
 		close(a.fresh)
 		a.fresh = nil

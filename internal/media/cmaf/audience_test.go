@@ -2,6 +2,8 @@ package cmaf
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -17,9 +19,31 @@ import (
 type toAAC struct {
 	mute    bool
 	running atomic.Int32
+	recalls atomic.Int32 // calls of ConvertAll
 }
 
 func (*toAAC) Available() error { return nil }
+
+// ConvertAll needs 100 ms, and says in each packet when it was sent.
+func (c *toAAC) ConvertAll(ctx context.Context, sound []*frame.Frame, _ hub.Sound) (made []*frame.Frame, err error) {
+	c.recalls.Add(1)
+	if c.mute {
+		return nil, errors.New("mute")
+	}
+	select {
+	case <-time.After(100 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	first, last := sound[0].PTS, sound[len(sound)-1].PTS
+	for n := int64(0); ; n++ {
+		at := first + time.Duration(n)*time.Second*codec.AACFrameSamples/48000
+		if at > last {
+			return made, nil
+		}
+		made = append(made, &frame.Frame{PTS: at, DTS: at, Payload: fmt.Appendf(nil, "at %d", at.Milliseconds())})
+	}
+}
 
 func (*toAAC) Straighten(context.Context, *hub.Run, *hub.PictureSink) error { return nil }
 

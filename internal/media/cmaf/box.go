@@ -8,6 +8,7 @@ type sample struct {
 	duration uint32 // ticks
 	offset   int32  // presentation minus decoding time, ticks
 	key      bool
+	void     bool // silence in the place of sound that is not converted yet
 }
 
 // Sample flags (ISO/IEC 14496-12 §8.8.3.1): a key frame depends on no other

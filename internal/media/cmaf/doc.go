@@ -20,7 +20,8 @@
 //     and stall where one of them ends.
 //   - Sound that has to be converted is, only while somebody plays the store
 //     (Store.Watch). Until then silence stays 8 s behind the pictures, so that
-//     the first viewer finds sound at the live edge at once.
+//     the first viewer finds sound at the live edge at once; who asks for older
+//     sound has it converted then (Store.Recall).
 //
 // Media time: the first key frame is shown at 10 s. Pictures are stamped with
 // their own decoding time on that line, so with B-frames the first segments,
@@ -31,7 +32,8 @@
 //
 // Ownership: a Store is written by one goroutine, the packager's for its run.
 // Readers see immutable Snapshots through an atomic pointer and wait on a
-// channel that is closed when the next one is there. The only locks are
+// channel that is closed when the next one is there. A conversion of the past has a
+// goroutine of its own, which the packager waits for. The only locks are
 // Packager.mu, audience.mu and each Part's sync.Once; they never nest, but
 // audience.mu is held while a hub.Run is told.
 package cmaf

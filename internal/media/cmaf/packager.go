@@ -147,6 +147,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 	rd := run.Subscribe(hub.ReaderOptions{Sound: m.store.form, Passive: true})
 	defer rd.Close()
 	defer m.store.audience.follow(nil)
+	defer m.store.audience.forget()
 	var buf []*frame.Frame
 	dropped := uint64(0)
 	ready := m.store.ready
@@ -171,9 +172,13 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 				return err
 			}
 		}
+		m.recalled(m.store.audience.bring())
 		if ready != nil && m.started {
 			close(ready)
 			ready = nil
+			m.store.audience.remember(ctx, func(ctx context.Context, at time.Duration) ([]*frame.Frame, error) {
+				return run.SoundSince(ctx, m.store.form, at-m.base)
+			})
 			m.store.audience.follow(rd)
 		}
 		clear(buf)

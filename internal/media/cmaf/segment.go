@@ -65,9 +65,11 @@ type Part struct {
 
 	video    bool
 	sequence uint32
+	void     bool // it has samples that are
 	once     sync.Once
-	samples  []sample // until joined
+	samples  []sample // until joined or replaced
 	data     []byte
+	instead  *Part // what replaced it
 }
 
 // Bytes returns the part. The first call joins it; the slice is shared and
@@ -81,7 +83,20 @@ func (p *Part) Bytes() []byte {
 		}
 		p.data, p.samples = b, nil
 	})
+	if p.instead != nil {
+		return p.instead.Bytes()
+	}
 	return p.data
+}
+
+// replace puts another part in the place of this one, for those who have it
+// already too, and returns it; the same part when its bytes were handed out.
+func (p *Part) replace(by func([]sample) *Part) *Part {
+	p.once.Do(func() { p.instead, p.samples = by(p.samples), nil })
+	if p.instead != nil {
+		return p.instead
+	}
+	return p
 }
 
 // Segment is a run of parts from one cut to the next. Immutable.
@@ -102,7 +117,12 @@ type Segment struct {
 	Discontinuity   bool
 	Discontinuities uint64
 	Since           uint64 // Time of the segment of the latest discontinuity, or of the run's first
+
+	void bool // it has parts that are
 }
+
+// end of the segment, so far.
+func (s *Segment) end() time.Duration { return duration(s.Time+s.Ticks, s.Init.Timescale) }
 
 // ticks converts a time to ticks of a clock, rounded to the nearest. Negative
 // times are 0.

@@ -111,7 +111,7 @@ func (m *muxer) soundFrame(f *frame.Frame) {
 		m.budget.dropped.Add(1)
 		return
 	}
-	m.emit(time, f.Payload)
+	m.emit(time, sample{payload: f.Payload, key: true})
 }
 
 // fill puts silence from the head up to time t, crossing the cuts on the way. A
@@ -132,14 +132,14 @@ func (m *muxer) quiet(t, before time.Duration) {
 		limit = ticks(before, m.sound.rate)
 	}
 	for m.sound.head < end && m.sound.head+m.sound.still <= limit {
-		m.emit(m.sound.head, m.sound.silent)
+		m.silence()
 	}
 }
 
 // cross makes the next sample open a segment.
 func (m *muxer) cross(c cut) {
 	if m.sound.next != nil { // no segment is empty
-		m.emit(m.sound.head, m.sound.silent)
+		m.silence()
 	}
 	init := m.audio.open.Init
 	at := &boundary{wall: c.wall.Add(-c.start), key: true, discontinuity: c.breaks, broken: c.broken}
@@ -157,14 +157,19 @@ func (m *muxer) cross(c cut) {
 	m.sound.next = at
 }
 
+// silence puts a packet of silence, for good or until sound is recalled.
+func (m *muxer) silence() {
+	m.emit(m.sound.head, sample{payload: m.sound.silent, key: true, void: m.store.audience.latent.Load()})
+}
+
 // emit puts one access unit. The wall clock of m.sound.next is that of media time 0.
-func (m *muxer) emit(time uint64, payload []byte) {
+func (m *muxer) emit(time uint64, s sample) {
 	if m.sound.next != nil {
 		m.sound.next.wall = m.sound.next.wall.Add(duration(time, m.sound.rate))
 	}
-	m.audio.put(sample{payload: payload, key: true}, time, m.sound.next)
+	m.audio.put(s, time, m.sound.next)
 	m.sound.next = nil
-	m.sound.head = m.audio.time + m.sound.length(payload)
+	m.sound.head = m.audio.time + m.sound.length(s.payload)
 }
 
 // minClosed segments always stay: players need them.

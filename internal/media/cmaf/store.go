@@ -154,6 +154,14 @@ func (s *Snapshot) Segment(number uint64) *Segment {
 	return nil
 }
 
+// end of the newest segment, so far.
+func (s *Snapshot) end() time.Duration {
+	if len(s.Segments) == 0 {
+		return 0
+	}
+	return s.Segments[len(s.Segments)-1].end()
+}
+
 // Init returns an init by number, nil when no segment here refers to it.
 func (s *Snapshot) Init(number int) *Init {
 	for _, seg := range s.Segments {

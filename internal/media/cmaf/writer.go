@@ -82,6 +82,7 @@ func (w *writer) commit(length uint64) {
 	w.part.Ticks += length
 	w.part.Frames++
 	w.part.Size += len(w.pending.payload)
+	w.part.void = w.part.void || w.pending.void
 	w.pending, w.waiting = sample{}, false
 	if w.part.Ticks+length > w.limit {
 		w.closePart()
@@ -100,6 +101,7 @@ func (w *writer) closePart() {
 	w.open.Ticks += p.Ticks
 	w.open.Duration = duration(w.open.Ticks, w.open.Init.Timescale)
 	w.open.Size += p.Size
+	w.open.void = w.open.void || p.void
 	w.bytes += int64(p.Size)
 	w.budget.add(int64(p.Size))
 	w.dirty = true

@@ -298,6 +298,9 @@ func (v *viewer) file(w http.ResponseWriter, r *http.Request, name string, f cma
 	mime := "video/mp4"
 	if f.Rendition == v.store.Audio() {
 		mime = "audio/mp4"
+		if f.Kind != cmaf.FileInit {
+			v.store.RecallSegment(r.Context(), f.Number)
+		}
 	}
 	s := f.Rendition.Snapshot()
 	if f.Kind == cmaf.FileSegment && f.Number == s.NextNumber {

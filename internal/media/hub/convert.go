@@ -18,6 +18,10 @@ type Converter interface {
 	// Convert reads the run's sound and writes it to the sink in its form,
 	// restarting what fails, until ctx or the run ends; only then it returns.
 	Convert(ctx context.Context, run *Run, sink *SoundSink) error
+	// ConvertAll converts sound that is there already, in the order of time, and
+	// returns when all of it is: as much as could be, with an error when that is
+	// not all.
+	ConvertAll(ctx context.Context, sound []*frame.Frame, form Sound) ([]*frame.Frame, error)
 	// Straighten does the same with the run's pictures, for viewers that cannot
 	// put pictures in order: it writes H.264 whose pictures are sent in the order
 	// in which they are shown, with the same times and key frames.

@@ -103,11 +103,7 @@ func (r *Run) back(d time.Duration) (first uint64, early []*frame.Frame) {
 		n--
 	}
 	if n == 0 {
-		i := len(r.past)
-		for i > 0 && newest-r.past[i-1].DTS <= d {
-			i--
-		}
-		early = slices.Clone(r.past[i:])
+		early = r.past.since(newest - d)
 	}
 	return r.base + uint64(n), early
 }

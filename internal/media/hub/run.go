@@ -20,9 +20,9 @@ type Run struct {
 
 	mu      sync.RWMutex
 	ended   bool
-	frames  []entry        // the ring, oldest first
-	base    uint64         // index of frames[0]
-	past    []*frame.Frame // sound that has left the ring, see keep
+	frames  []entry // the ring, oldest first
+	base    uint64  // index of frames[0]
+	past    past    // sound that has left the ring
 	bytes   int
 	key     uint64 // index of the newest key frame
 	prevKey uint64 // of the one before
@@ -47,14 +47,6 @@ type entry struct {
 // frameCost is what a frame takes besides its payload: a source of empty frames
 // is bounded too.
 const frameCost = 200
-
-// SoundPast is how much of the past's sound can be converted for those who come
-// late to it: players of whole segments begin six seconds and more behind live.
-const SoundPast = 8 * time.Second
-
-// maxPast bounds the frames that are kept for it: as many as Opus needs with the
-// usual 20 ms, and twice that.
-const maxPast = 800
 
 // maxSoundWait is how much sound may wait for a picture before it wakes readers
 // that wait for pictures (MEDIA R2).
@@ -192,7 +184,7 @@ func (r *Run) trim() {
 		return
 	}
 	for _, e := range r.frames[:n] {
-		r.keep(e.Frame)
+		r.past.keep(e.Frame)
 	}
 	// The head is given up by slicing; append copies what is left to a new array
 	// when the old one is used up, which costs each frame one copy on average.
@@ -202,20 +194,6 @@ func (r *Run) trim() {
 		r.hasKey = false
 	}
 	r.prevKey = max(r.prevKey, r.base)
-}
-
-// keep holds on to sound that leaves the ring when it may have to be converted to
-// AAC for segments of the past.
-func (r *Run) keep(f *frame.Frame) {
-	if f.IsVideo() || f.Derived || SoundAAC.Is(f.Track) {
-		return
-	}
-	n := max(0, len(r.past)+1-maxPast)
-	for n < len(r.past) && f.DTS-r.past[n].DTS > SoundPast {
-		n++
-	}
-	clear(r.past[:n])
-	r.past = append(r.past[n:], f)
 }
 
 // end closes the run: readers get io.EOF after what is left.

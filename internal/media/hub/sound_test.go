@@ -41,6 +41,19 @@ func (e *echo) Convert(ctx context.Context, run *Run, sink *SoundSink) error {
 	}
 }
 
+// ConvertAll returns each frame as it is.
+func (e *echo) ConvertAll(_ context.Context, sound []*frame.Frame, _ Sound) ([]*frame.Frame, error) {
+	if e.missing != nil {
+		return nil, e.missing
+	}
+	e.started.Add(1)
+	var made []*frame.Frame
+	for _, f := range sound {
+		made = append(made, &frame.Frame{PTS: f.PTS, DTS: f.DTS, Payload: f.Payload})
+	}
+	return made, nil
+}
+
 // Straighten writes each picture again, under its PTS.
 func (e *echo) Straighten(ctx context.Context, run *Run, sink *PictureSink) error {
 	e.running.Add(1)

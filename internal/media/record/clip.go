@@ -39,12 +39,12 @@ type Span struct {
 // ErrTooLong, ErrRange, ErrMany, ErrQuota, ErrDiskFull, ErrNotLive, or the disk's.
 func (r *Recorder) Clip(ctx context.Context, stores Stores, s *hub.Stream, span Span, by string) (Info, error) {
 	w, live := windowOf(stores.Store(s.Run()))
+	if span.Last > 0 && !live {
+		return Info{}, ErrNotLive
+	}
+	asked := span
 	if span.Last > 0 {
-		if !live {
-			return Info{}, ErrNotLive
-		}
-		span.To = w.wall(w.to)
-		span.From = span.To.Add(-span.Last)
+		span = w.last(span.Last)
 	}
 	if err := checkSpan(span); err != nil {
 		return Info{}, err
@@ -53,11 +53,7 @@ func (r *Recorder) Clip(ctx context.Context, stores Stores, s *hub.Stream, span 
 	if s.Standing() {
 		info.Name = s.Name()
 	}
-	from, to := time.Duration(0), time.Duration(0)
-	if live {
-		from, to = w.media(span.From), w.media(span.To)
-	}
-	if !live || from < w.from-windowSlack {
+	if !live || w.media(span.From) < w.from-windowSlack {
 		if id, ok := r.recorded(s.ID(), span); ok {
 			return r.ClipRecording(ctx, id, span, by)
 		}
@@ -65,7 +61,18 @@ func (r *Recorder) Clip(ctx context.Context, stores Stores, s *hub.Stream, span 
 	if !live {
 		return Info{}, ErrRange
 	}
-	return r.clip(ctx, info, nil, func() (*cutting, error) { return w.cut(from, to) })
+	return r.clip(ctx, info, nil, func() (*cutting, error) {
+		w, silent := w.heard(ctx, w.media(span.From)-soundSlack)
+		if asked.Last > 0 {
+			span = w.last(asked.Last)
+		}
+		c, err := w.cut(w.media(span.From), w.media(span.To))
+		if err == nil && silent != nil {
+			r.cfg.Log.Warn("a clip is silent", "stream", info.Stream, "error", silent)
+			c.problem = "Its sound could not be converted to AAC: it is silent where nobody had listened."
+		}
+		return c, err
+	})
 }
 
 func checkSpan(span Span) error {
@@ -186,6 +193,7 @@ func (r *Recorder) clip(ctx context.Context, info Info, src io.ReaderAt, cut fun
 		return Info{}, err
 	}
 	info.ID, info.Key, info.Kind, info.State = newID(r.cfg.now()), newKey(), Clip, Finished
+	info.Problem = c.problem
 	info.Started, info.Duration = c.wall.UTC(), (c.to - c.from).Seconds()
 	info.Video, info.Sound, info.Width, info.Height = c.video, c.sound, c.tracks[video].Width, c.tracks[video].Height
 	if info.Bytes, err = r.store(ctx, info.ID, c, src); err != nil {

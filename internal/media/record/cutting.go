@@ -16,6 +16,7 @@ type cutting struct {
 	wall     time.Time     // of from
 	video    string        // the codecs' names
 	sound    string
+	problem  string // of the clip, for people
 }
 
 // piece is samples whose bytes lie together, in memory or in a file.

@@ -1,12 +1,16 @@
 package record
 
 import (
+	"context"
 	"slices"
 	"time"
 
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/mp4"
 )
+
+// soundTime is how long a clip waits for sound that has to be converted first.
+const soundTime = 10 * time.Second
 
 // window is what is kept in memory of a live stream.
 type window struct {
@@ -27,10 +31,41 @@ func windowOf(s *cmaf.Store) (w window, ok bool) {
 	if len(w.video) == 0 || len(w.sound) == 0 {
 		return w, false
 	}
-	first, last := w.video[0], w.video[len(w.video)-1]
-	clock := mp4.Track{Timescale: first.Init.Timescale}
-	w.from, w.to = clock.Time(first.Time), clock.Time(last.Time+last.Ticks)
+	w.from, w.to = mediaTime(w.video[0], 0), endOf(w.video)
 	return w, true
+}
+
+// mediaTime is the media time of a segment's beginning, and so many ticks.
+func mediaTime(s *cmaf.Segment, ticks uint64) time.Duration {
+	clock := mp4.Track{Timescale: s.Init.Timescale}
+	return clock.Time(s.Time + ticks)
+}
+
+func endOf(segments []*cmaf.Segment) time.Duration {
+	last := segments[len(segments)-1]
+	return mediaTime(last, last.Ticks)
+}
+
+// soundSlack is how far behind the pictures the sound may be for a clip to end with it.
+const soundSlack = time.Second
+
+// heard returns the window with the sound since a media time, which ends where the
+// sound does. An error says why there is silence instead.
+func (w window) heard(ctx context.Context, from time.Duration) (window, error) {
+	ctx, cancel := context.WithTimeout(ctx, soundTime)
+	defer cancel()
+	err := w.store.Recall(ctx, from)
+	now, _ := windowOf(w.store)
+	if end := endOf(now.sound); end > w.to-soundSlack {
+		now.to = min(now.to, end)
+	}
+	return now, err
+}
+
+// last is the newest time.
+func (w *window) last(d time.Duration) Span {
+	to := w.wall(w.to)
+	return Span{From: to.Add(-d), To: to}
 }
 
 // wall is the wall clock of a media time.

@@ -1,7 +1,7 @@
 // Package transcode converts what an output needs otherwise than the source
 // sends it, in children of the program ffmpeg: AAC to Opus for WebRTC, Opus to AAC
 // for everything else, pictures with B-frames to pictures without, a key frame to a
-// JPEG. Without ffmpeg everything else goes on and Available says why there is no
+// JPEG; and what is past of the sound at once, for those who rewind or clip. Without ffmpeg everything else goes on and Available says why there is no
 // sound.
 //
 // A Transcoder owns its children: each has its own process group, gets

@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// A stream by WebRTC whose Opus nobody has had converted yet, because nobody watches,
+// is clipped and rewound with its sound over the whole length: AAC, exact to the
+// picture, by a child that is gone when the clip is there.
+//
+// C27
+func TestPastOfUnwatchedOpus(t *testing.T) {
+	parallel(t, others)
+	c := startCloud(t, "")
+	clipped, rewound := c.newStream(), c.newStream()
+	clip := encodeOpus(t, beeping)
+	clip.publishWHIP(t, clipped.Ingest["whip"])
+	clip.publishWHIP(t, rewound.Ingest["whip"])
+	c.wantStatus(clipped.ID, "live")
+	c.wantStatus(rewound.ID, "live")
+	time.Sleep(16 * time.Second) // of past: twice what is converted for those who come live
+	c.wantMetrics("ffmpeg_children 0", "ffmpeg_started_total 0")
+
+	var made recording
+	began := time.Now()
+	if code := c.api("POST", "/api/v1/streams/"+clipped.ID+"/clips", map[string]any{"last": 14}, &made); code != http.StatusCreated {
+		t.Fatalf("clip: %d", code)
+	}
+	took := time.Since(began)
+	t.Logf("a clip of 14 s took %v", took)
+	if took > 2*time.Second || made.Duration != 14 || made.Problem != "" {
+		t.Errorf("after %v: %+v", took, made)
+	}
+	c.wantMetrics("ffmpeg_children 0", "ffmpeg_failed_total 0")
+	path := made.download(t)
+	if seconds, p := probe(t, path); math.Abs(seconds-14) > 0.05 || p.Streams[0].CodecName != "h264" || p.Streams[1].CodecName != "aac" {
+		t.Errorf("%v s of %+v", seconds, p)
+	}
+	if said := decodeWhole(t, path); said != "" {
+		t.Errorf("ffmpeg says %s", said)
+	}
+	for from := range 14 { // a beep begins in each second
+		out, err := readWithFFmpeg(t, "-ss", fmt.Sprint(from), "-t", "1", "-i", path, "-vn", "-af", "volumedetect", "-f", "null", "-")
+		volume := -91.0
+		if m := meanVolume.FindSubmatch(out); m != nil {
+			volume, _ = strconv.ParseFloat(string(m[1]), 64)
+		}
+		if err != nil || volume < -30 {
+			t.Errorf("second %d has sound of %v dB, %v", from, volume, err)
+		}
+	}
+	for _, from := range []float64{0, 7} {
+		if ms := lagOf(t, "-ss", fmt.Sprint(from), "-i", path); math.Abs(ms) > 40 {
+			t.Errorf("after %v s pictures are %.0f ms behind the sound", from, ms)
+		}
+	}
+
+	// The first viewer of the other one begins with its oldest segment.
+	if ms := lagOf(t, "-live_start_index", "1", "-i", rewound.Play["hls"]); math.Abs(ms) > 40 {
+		t.Errorf("rewound, pictures are %.0f ms behind the sound", ms)
+	}
+}
