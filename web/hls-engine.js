@@ -1,6 +1,7 @@
 // Playing by Low-Latency HLS: hls.js, or the browser itself where that is all there is.
+import { Distance, correct } from './distance.js';
 
-const tooLate = 1; // s behind where hls.js wants to be, from which on playing faster is too slow
+const jumpEvery = 2000; // ms, for what jumped to has to be loaded first
 
 // HlsEngine plays one playlist into a video element and reloads it by itself.
 export class HlsEngine {
@@ -12,6 +13,10 @@ export class HlsEngine {
     this.video = video;
     this.incapable = false; // the browser cannot decode the pictures
     this.answered = 0; // when there was a playlist, performance.now()
+    this.distance = new Distance();
+    this.held = false; // a still is shown: the source is away
+    this.jumped = -Infinity;
+    this.stalled = () => this.ranDry();
   }
 
   async start() {
@@ -21,8 +26,8 @@ export class HlsEngine {
     if (!Hls.isSupported()) return this.startNative();
     const hls = this.hls = new Hls({
       lowLatencyMode: true,
-      maxLiveSyncPlaybackRate: this.back ? 1 : 1.1, // the default never catches up
-      liveSyncOnStallIncrease: 0.2, // stalls are the publisher's more often than the network's
+      liveSyncDuration: this.distance.wanted, // where it begins; from then on keepUp
+      liveSyncOnStallIncrease: 0,
       enableWorker: false, // parts need no remuxing, and our policy allows no blob: scripts
       backBufferLength: 60,
     });
@@ -44,28 +49,55 @@ export class HlsEngine {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => hls.loadSource(this.url), 1000);
     });
+    this.video.addEventListener('waiting', this.stalled);
     hls.attachMedia(this.video);
     hls.loadSource(this.url);
   }
 
-  // keepUp jumps to what is live when the picture stood still for long, as it does
-  // when a publisher fell silent: hls.js would be late by as much for a minute.
+  // sourceAway tells whether a still stands in for the source's pictures.
+  sourceAway(away) {
+    if (away && !this.held) this.distance.away(performance.now() / 1000);
+    this.held = away;
+  }
+
+  // live is the newest list when what happens now is to be shown, else nothing.
+  live() {
+    return !this.back && !this.video.paused && !this.video.seeking && this.hls?.latestLevelDetails || null;
+  }
+
+  ranDry() {
+    const details = this.live();
+    if (!details || this.held || !this.video.currentTime) return;
+    this.distance.stalled(performance.now() / 1000, details.edge + details.age - this.video.currentTime);
+  }
+
+  // keepUp goes where the distance wants us: hls.js itself never moves away from
+  // live, so it would stall again and again, and after a publisher's silence be
+  // late by as much for a minute.
   keepUp() {
-    const { hls, video } = this;
-    const live = hls.liveSyncPosition;
-    if (live === null || video.paused || video.seeking || hls.config.maxLiveSyncPlaybackRate === 1) return;
-    if (live - video.currentTime < tooLate) return;
-    const { buffered } = video;
-    for (let i = 0; i < buffered.length; i++) {
-      if (buffered.start(i) <= live && live < buffered.end(i)) video.currentTime = live;
-    }
+    const details = this.live();
+    if (!details) return;
+    const { hls, video, distance } = this, { buffered } = video, { edge, age } = details;
+    const now = performance.now();
+    distance.rest(now / 1000);
+    hls.config.liveSyncDuration = distance.wanted; // should it begin anew
+    const at = Math.min(edge + age - distance.wanted, edge - 0.2); // nobody can be where nothing is listed
+    let reach = false;
+    for (let i = 0; i < buffered.length; i++) reach ||= buffered.start(i) <= at && at < buffered.end(i) - 0.1;
+    const { jump, rate } = correct({ late: at - video.currentTime, reach, held: this.held, rate: video.playbackRate });
+    if (!jump) video.playbackRate = rate;
+    if (!jump || now - this.jumped < jumpEvery) return;
+    this.jumped = now;
+    video.playbackRate = 1;
+    video.currentTime = at;
   }
 
   // seek moves by seconds, as far as the server keeps the stream.
   seek(by) {
     const { seekable } = this.video;
     if (!seekable.length) return;
-    if (this.hls) this.hls.config.maxLiveSyncPlaybackRate = 1; // who looks back is not hurried
+    this.back ||= 1; // who looks back is not hurried
+    this.video.playbackRate = 1;
     const end = seekable.end(seekable.length - 1);
     this.video.currentTime = Math.min(Math.max(this.video.currentTime + by, seekable.start(0) + 1), end - 1);
   }
@@ -96,6 +128,8 @@ export class HlsEngine {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
+    this.video.removeEventListener('waiting', this.stalled);
+    this.video.playbackRate = 1;
     this.hls?.destroy();
     if (this.native) {
       this.video.onloadedmetadata = null;

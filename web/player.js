@@ -120,6 +120,7 @@ export class Player {
     const now = performance.now();
     if (this.engine && !this.wanted()) this.drop();
     if (!this.engine && this.wanted() && now >= this.retryAt) this.connect();
+    this.engine?.sourceAway?.(this.status?.state === 'interrupted');
     if (this.engine) await this.measure(this.engine, now);
     if (this.engine && !this.closed) this.judge(now);
     this.update(now);
