@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/mp4"
 )
 
 func BenchmarkIngest(b *testing.B) { // one picture and its share of sound
@@ -40,19 +41,11 @@ func benchSamples() ([]sample, int) {
 	return samples, size
 }
 
-func BenchmarkMoof(b *testing.B) { // six frames
-	samples, size := benchSamples()
-	b.ReportAllocs()
-	for b.Loop() {
-		appendMoof(make([]byte, 0, moofSize(true, 6)+mdatHeader), true, 1, 900_000, samples, size)
-	}
-}
-
 func BenchmarkPartJoin(b *testing.B) { // six frames, 56 kB
 	samples, size := benchSamples()
 	b.ReportAllocs()
 	for b.Loop() {
-		p := Part{Size: size + moofSize(true, 6) + mdatHeader, video: true, samples: samples}
+		p := Part{Size: size + mp4.FragmentSize(true, 6), video: true, samples: samples}
 		p.Bytes()
 	}
 }

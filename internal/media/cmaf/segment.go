@@ -12,11 +12,12 @@ import (
 
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/mp4"
 )
 
 // videoTimescale is the clock of video tracks in Hz; audio tracks use their
 // sample rate.
-const videoTimescale = 90000
+const videoTimescale = mp4.VideoTimescale
 
 // Init is an initialization segment: the parameters of the segments that refer
 // to it. Immutable.
@@ -53,6 +54,15 @@ func newInit(number int, c frame.Codec) (*Init, error) {
 	return &Init{Number: number, Codec: c, Timescale: track.TimeScale, Bytes: b}, nil
 }
 
+// sample is one access unit in a track's time scale.
+type sample struct {
+	payload  []byte // shared with the hub's frame
+	duration uint32 // ticks
+	offset   int32  // presentation minus decoding time, ticks
+	key      bool
+	void     bool // silence in the place of sound that is not converted yet
+}
+
 // Part is a partial segment: one moof and its mdat. Immutable to its readers;
 // all methods may be called concurrently.
 type Part struct {
@@ -76,8 +86,14 @@ type Part struct {
 // read-only.
 func (p *Part) Bytes() []byte {
 	p.once.Do(func() {
-		b := make([]byte, 0, p.Size)
-		b = appendMoof(b, p.video, p.sequence, p.Time, p.samples, p.Size-moofSize(p.video, len(p.samples))-mdatHeader)
+		var table [24]mp4.Sample // on the stack, as most parts fit
+		run := [1]mp4.Run{{Time: p.Time, Samples: table[:0]}}
+		for i := range p.samples {
+			s := &p.samples[i]
+			run[0].Samples = append(run[0].Samples, mp4.Sample{Size: uint32(len(s.payload)), Duration: s.duration, Offset: s.offset, Key: s.key})
+		}
+		track := [1]mp4.Track{{ID: 1, Video: p.video}}
+		b := mp4.AppendFragment(make([]byte, 0, p.Size), p.sequence, track[:], run[:])
 		for i := range p.samples {
 			b = append(b, p.samples[i].payload...)
 		}
@@ -126,16 +142,7 @@ func (s *Segment) end() time.Duration { return duration(s.Time+s.Ticks, s.Init.T
 
 // ticks converts a time to ticks of a clock, rounded to the nearest. Negative
 // times are 0.
-func ticks(t time.Duration, rate uint32) uint64 {
-	if t < 0 {
-		return 0
-	}
-	s, ns := uint64(t/time.Second), uint64(t%time.Second)
-	return s*uint64(rate) + (ns*uint64(rate)+5e8)/1e9
-}
+func ticks(t time.Duration, rate uint32) uint64 { return mp4.Ticks(t, rate) }
 
 // duration is the inverse of ticks.
-func duration(n uint64, rate uint32) time.Duration {
-	s, rest := n/uint64(rate), n%uint64(rate)
-	return time.Duration(s)*time.Second + time.Duration((rest*1e9+uint64(rate)/2)/uint64(rate))
-}
+func duration(n uint64, rate uint32) time.Duration { return mp4.Duration(n, rate) }

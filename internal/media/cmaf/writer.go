@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/mp4"
 )
 
 // boundary is where a segment begins in a rendition.
@@ -95,7 +96,7 @@ func (w *writer) closePart() {
 		return
 	}
 	w.part = nil
-	p.Size += moofSize(p.video, len(p.samples)) + mdatHeader
+	p.Size += mp4.FragmentSize(p.video, len(p.samples))
 	p.Duration = duration(p.Ticks, w.open.Init.Timescale)
 	w.open.Parts = append(w.open.Parts, p)
 	w.open.Ticks += p.Ticks

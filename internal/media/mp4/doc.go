@@ -1,5 +1,5 @@
-// Package mp4 writes and reads the MP4 files of recordings and clips (ISO/IEC
-// 14496-12): fragments while a recording grows, the tables of a finished file,
+// Package mp4 writes and reads MP4 (ISO/IEC 14496-12): the fragments that CMAF's
+// parts and growing recordings are made of, the tables of a finished file or clip,
 // and the index that both come from.
 //
 // A recording is a hybrid file (MEDIA O):

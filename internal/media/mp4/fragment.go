@@ -43,67 +43,99 @@ const (
 
 // The flags of trun (§8.8.8) and tfhd (§8.8.7).
 const (
-	trunDataOffset  = 0x001
-	trunDuration    = 0x100
-	trunSize        = 0x200
-	trunFlags       = 0x400
-	trunOffset      = 0x800
-	baseIsMoof      = 0x020000
-	defaultFlags    = 0x000020
-	trunEverySample = trunDataOffset | trunDuration | trunSize | trunFlags | trunOffset
+	trunDataOffset = 0x001
+	trunDuration   = 0x100
+	trunSize       = 0x200
+	trunFlags      = 0x400
+	trunOffset     = 0x800
+	baseIsMoof     = 0x020000
+	defaultFlags   = 0x000020
 )
+
+// What boxes take: moof with mfhd, traf with tfhd, tfdt and a trun without rows, and
+// a row of pictures (duration, size, flags, offset) and of sound (duration, size).
+const (
+	moofSize   = 8 + 16
+	trafSize   = 8 + 20 + 20 + 20
+	trunSizeOf = 20
+	videoRow   = 16
+	soundRow   = 8
+	dataHeader = 8
+)
+
+func rows(video bool, samples int) int {
+	if video {
+		return samples * videoRow
+	}
+	return samples * soundRow
+}
+
+// FragmentSize is how long a fragment of one run is, without its samples' bytes.
+func FragmentSize(video bool, samples int) int {
+	return moofSize + trafSize + rows(video, samples) + dataHeader
+}
 
 // AppendFragment appends a movie fragment (§8.8) of the runs and the header of
 // the mdat that must follow directly, with the runs' bytes in their order. It
-// sets each run's At, counted from the fragment's first byte.
+// sets each run's At, counted from the fragment's first byte. It is what both
+// segments and recordings are made of, and allocates nothing but b.
 func AppendFragment(b []byte, sequence uint32, tracks []Track, runs []Run) []byte {
-	w := &boxes{b: b}
-	moof := w.open("moof")
-	at := w.full("mfhd", 0, 0)
-	w.u32(sequence)
-	w.close(at)
-	offsets := make([]int, len(runs))
+	size, data := moofSize, int64(0)
 	for i := range runs {
-		offsets[i] = w.traf(tracks[runs[i].Track].ID, &runs[i])
-	}
-	w.close(moof)
-	data := int64(len(w.b) - moof + 8)
-	for i := range runs {
-		runs[i].At = data
-		be.PutUint32(w.b[offsets[i]:], uint32(data))
+		size += trafSize + rows(tracks[runs[i].Track].Video, len(runs[i].Samples))
 		data += runs[i].size()
 	}
-	w.u32(uint32(data - int64(len(w.b)-moof)))
-	w.b = append(w.b, "mdat"...)
-	return w.b
+	b = box(b, size, "moof")
+	b = box(b, 16, "mfhd")
+	b = be.AppendUint32(b, 0)
+	b = be.AppendUint32(b, sequence)
+	at := int64(size + dataHeader)
+	for i := range runs {
+		runs[i].At = at
+		b = appendTraf(b, &tracks[runs[i].Track], &runs[i])
+		at += runs[i].size()
+	}
+	return box(b, dataHeader+int(data), "mdat")
 }
 
-// traf writes one run and returns where its data offset stands.
-func (w *boxes) traf(id uint32, r *Run) (dataOffset int) {
-	traf := w.open("traf")
-	at := w.full("tfhd", 0, baseIsMoof|defaultFlags)
-	w.u32(id)
-	w.u32(flagsKey)
-	w.close(at)
-	at = w.full("tfdt", 1, 0)
-	w.u64(r.Time)
-	w.close(at)
-	at = w.full("trun", 1, trunEverySample)
-	w.u32(uint32(len(r.Samples)))
-	dataOffset = len(w.b)
-	w.u32(0)
+// box begins one whose size is known.
+func box(b []byte, size int, name string) []byte {
+	return append(be.AppendUint32(b, uint32(size)), name...)
+}
+
+// appendTraf appends one run. Sound has no rows for flags and offsets: each of its
+// samples can be decoded alone and at once.
+func appendTraf(b []byte, t *Track, r *Run) []byte {
+	table := rows(t.Video, len(r.Samples))
+	b = box(b, trafSize+table, "traf")
+	b = box(b, 20, "tfhd")
+	b = be.AppendUint32(b, baseIsMoof|defaultFlags)
+	b = be.AppendUint32(b, t.ID)
+	b = be.AppendUint32(b, flagsKey)
+	b = box(b, 20, "tfdt")
+	b = be.AppendUint32(b, 1<<24)
+	b = be.AppendUint64(b, r.Time)
+	b = box(b, trunSizeOf+table, "trun")
+	columns := uint32(trunDataOffset | trunDuration | trunSize)
+	if t.Video {
+		columns |= 1<<24 | trunFlags | trunOffset // version 1: offsets are signed
+	}
+	b = be.AppendUint32(b, columns)
+	b = be.AppendUint32(b, uint32(len(r.Samples)))
+	b = be.AppendUint32(b, uint32(r.At))
 	for i := range r.Samples {
 		s := &r.Samples[i]
-		w.u32(s.Duration)
-		w.u32(s.Size)
+		b = be.AppendUint32(b, s.Duration)
+		b = be.AppendUint32(b, s.Size)
+		if !t.Video {
+			continue
+		}
 		flags := uint32(flagsDelta)
 		if s.Key {
 			flags = flagsKey
 		}
-		w.u32(flags)
-		w.u32(uint32(s.Offset))
+		b = be.AppendUint32(b, flags)
+		b = be.AppendUint32(b, uint32(s.Offset))
 	}
-	w.close(at)
-	w.close(traf)
-	return dataOffset
+	return b
 }

@@ -75,10 +75,7 @@ func shown(t *Table, edits [][]Edit, i int) time.Duration {
 	return d
 }
 
-func movieTicks(d time.Duration) uint64 {
-	t := Track{Timescale: movieTimescale}
-	return t.Ticks(d)
-}
+func movieTicks(d time.Duration) uint64 { return Ticks(d, movieTimescale) }
 
 func (w *boxes) times(created time.Time) {
 	at := uint64(0)

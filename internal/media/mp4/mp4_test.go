@@ -201,3 +201,40 @@ func FuzzScan(f *testing.F) {
 		AppendMovie(nil, found.Tables, time.Time{}, nil, 0)
 	})
 }
+
+// The bytes of a fragment of pictures and of one of sound, of one track each, as
+// segments have them: box by box as ISO/IEC 14496-12 §8.8 says.
+func TestFragmentBytes(t *testing.T) {
+	video := []Run{{Time: 900_000, Samples: []Sample{{5, 3000, 6000, true}, {7, 3003, -9, false}, {300, 1, 0, false}}}}
+	sound := []Run{{Time: 1<<33 + 5, Samples: []Sample{{6, 1024, 0, true}, {341, 1025, 0, true}}}}
+	for _, test := range []struct {
+		video    bool
+		sequence uint32
+		runs     []Run
+		want     string
+	}{
+		{true, 7, video, "0000008c6d6f6f66" + "000000106d6668640000000000000007" + "0000007474726166" +
+			"00000014746668640002002000000001" + "02000000" + "00000014746664740100000000000000" + "000dbba0" +
+			"000000447472756e01000f010000000300000094" + "00000bb8000000050200000000001770" +
+			"00000bbb0000000701010000fffffff7" + "000000010000012c0101000000000000" + "000001406d646174"},
+		{false, 1 << 20, sound, "0000006c6d6f6f66" + "000000106d6668640000000000100000" + "0000005474726166" +
+			"00000014746668640002002000000001" + "02000000" + "00000014746664740100000000000002" + "00000005" +
+			"000000247472756e000003010000000200000074" + "0000040000000006" + "0000040100000155" + "000001636d646174"},
+	} {
+		got := AppendFragment(nil, test.sequence, []Track{{ID: 1, Video: test.video}}, test.runs)
+		if hex.EncodeToString(got) != test.want || len(got) != FragmentSize(test.video, len(test.runs[0].Samples)) || test.runs[0].At != int64(len(got)) {
+			t.Errorf("%d bytes, the data at %d: %x", len(got), test.runs[0].At, got)
+		}
+	}
+}
+
+func BenchmarkFragment(b *testing.B) { // six pictures
+	track, run := []Track{{ID: 1, Video: true}}, []Run{{Time: 900_000}}
+	for i := range 6 {
+		run[0].Samples = append(run[0].Samples, Sample{Size: 9_300, Duration: 3000, Key: i == 0})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		AppendFragment(make([]byte, 0, FragmentSize(true, 6)), 1, track, run)
+	}
+}

@@ -86,18 +86,24 @@ func (t *Track) SameKind(entry []byte) bool {
 	return len(t.Entries) > 0 && string(t.Entries[0][4:8]) == string(entry[4:8])
 }
 
-// Ticks converts a time, rounded to the nearest; negative times are 0.
-func (t *Track) Ticks(d time.Duration) uint64 {
+// Ticks converts a time to ticks of the track's clock; see Ticks.
+func (t *Track) Ticks(d time.Duration) uint64 { return Ticks(d, t.Timescale) }
+
+// Time is the inverse of Ticks.
+func (t *Track) Time(ticks uint64) time.Duration { return Duration(ticks, t.Timescale) }
+
+// Ticks converts a time to ticks of a clock of rate Hz, rounded to the nearest.
+// Negative times are 0.
+func Ticks(d time.Duration, rate uint32) uint64 {
 	if d < 0 {
 		return 0
 	}
 	s, ns := uint64(d/time.Second), uint64(d%time.Second)
-	return s*uint64(t.Timescale) + (ns*uint64(t.Timescale)+5e8)/1e9
+	return s*uint64(rate) + (ns*uint64(rate)+5e8)/1e9
 }
 
-// Time is the inverse of Ticks.
-func (t *Track) Time(ticks uint64) time.Duration {
-	rate := uint64(t.Timescale)
-	s, rest := ticks/rate, ticks%rate
-	return time.Duration(s)*time.Second + time.Duration((rest*1e9+rate/2)/rate)
+// Duration is the inverse of Ticks.
+func Duration(ticks uint64, rate uint32) time.Duration {
+	s, rest := ticks/uint64(rate), ticks%uint64(rate)
+	return time.Duration(s)*time.Second + time.Duration((rest*1e9+uint64(rate)/2)/uint64(rate))
 }

@@ -37,8 +37,7 @@ func windowOf(s *cmaf.Store) (w window, ok bool) {
 
 // mediaTime is the media time of a segment's beginning, and so many ticks.
 func mediaTime(s *cmaf.Segment, ticks uint64) time.Duration {
-	clock := mp4.Track{Timescale: s.Init.Timescale}
-	return clock.Time(s.Time + ticks)
+	return mp4.Duration(s.Time+ticks, s.Init.Timescale)
 }
 
 func endOf(segments []*cmaf.Segment) time.Duration {
@@ -122,8 +121,7 @@ func (w *window) cut(from, to time.Duration) (*cutting, error) {
 func newest(segments []*cmaf.Segment, from, to time.Duration) []*cmaf.Segment {
 	var list []*cmaf.Segment
 	for i, s := range segments {
-		clock := mp4.Track{Timescale: s.Init.Timescale}
-		if clock.Time(s.Time) >= to || clock.Time(s.Time+s.Ticks) <= from && (i+1 == len(segments) || clock.Time(segments[i+1].Time) <= from) {
+		if mediaTime(s, 0) >= to || mediaTime(s, s.Ticks) <= from && (i+1 == len(segments) || mediaTime(segments[i+1], 0) <= from) {
 			continue
 		}
 		if len(list) > 0 && list[len(list)-1].Init != s.Init || s.Lead {
