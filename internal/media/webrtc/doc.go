@@ -3,7 +3,7 @@
 // without a PeerConnection: package transport carries, package packets cuts a
 // stream into RTP packets once, and a viewer is a cursor in that ring with its own
 // keys, payload types and sequence offset. It has no goroutine, queue or timer of
-// its own; a publisher has one goroutine, for what it is told. Package receive
+// its own; a publisher has one goroutine, which waits for its end. Package receive
 // makes pictures and sound of what publishers send.
 //
 // A picture's way: hub → feed (one goroutine per run that somebody watches:

@@ -17,11 +17,9 @@ import (
 	"glimpse/internal/media/webrtc/transport"
 )
 
-// feedbackEvery is how often a publisher's receiver is asked what is due.
-const feedbackEvery = 15 * time.Millisecond
-
 // publisher is one WHIP resource: an encoder from its POST to its end. The
-// transport's goroutines bring its packets, a goroutine of its own its feedback.
+// transport's goroutines bring its packets and ask for its feedback; one of its own
+// waits for its end.
 type publisher struct {
 	server *Server
 	out    *hub.Publisher
@@ -142,7 +140,7 @@ func (p *publisher) Received(b []byte, now time.Time) {
 		p.receiver.Control(plain, now)
 		return
 	}
-	p.header = rtp.Header{}
+	p.header = rtp.Header{CSRC: p.header.CSRC[:0], Extensions: p.header.Extensions[:0]} // their memory alone is used again
 	plain, err := p.keys.OpenMedia(p.scratch[:0], b, &p.header)
 	if err != nil {
 		p.server.stats.dropForged.Add(1)
@@ -157,12 +155,10 @@ func (p *publisher) Received(b []byte, now time.Time) {
 	}
 }
 
-// serve sends feedback until the publisher leaves or is let go, and then clears
-// up. For the server's goroutine.
+// serve waits until the publisher leaves or is let go, and then clears up. For the
+// server's goroutine.
 func (p *publisher) serve() {
 	defer close(p.over)
-	tick := time.NewTimer(feedbackEvery)
-	defer tick.Stop()
 	for p.ctx.Err() == nil {
 		select {
 		case <-p.ctx.Done():
@@ -174,12 +170,6 @@ func (p *publisher) serve() {
 				p.receiver.WantKey(time.Now())
 			}
 			p.mu.Unlock()
-		case now := <-tick.C:
-			if err := p.feedback(now); err != nil {
-				p.end(err)
-			}
-			// All publishers at the same moments: one waking serves them all.
-			tick.Reset(feedbackEvery - time.Duration(time.Now().UnixNano())%feedbackEvery)
 		}
 	}
 	p.finish(context.Cause(p.ctx))

@@ -100,7 +100,7 @@ func (s *Server) Run(ctx context.Context) error {
 	carry, carried := context.WithCancel(context.Background())
 	defer carried()
 	over := make(chan error, 1)
-	go func() { over <- s.mux.Run(carry) }()
+	go func() { over <- s.mux.Run(carry, s.turns()) }()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {

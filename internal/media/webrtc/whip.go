@@ -89,6 +89,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, p *publisher, c
 		return shuttingDown()
 	}
 	s.publishers[p.id] = p
+	s.mux.Wake() // for its feedback, also when it comes by TCP
 	return nil
 }
 

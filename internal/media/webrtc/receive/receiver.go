@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/pion/interceptor/pkg/twcc"
@@ -266,5 +267,5 @@ func (r *Receiver) sound(p packet, gap bool, now time.Time) error {
 		}
 	}
 	r.heard, r.newest = p.seq, p.payload[0]
-	return r.intake.Out.Audio(at, p.payload)
+	return r.intake.Out.Audio(at, slices.Clone(p.payload))
 }

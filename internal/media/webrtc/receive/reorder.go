@@ -1,6 +1,9 @@
 package receive
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	window = 2048 // packets between the one that is due and the newest
@@ -52,8 +55,8 @@ func (r *reorder) extend(seq uint16) uint64 {
 	return newest + uint64(int64(int16(seq-uint16(newest))))
 }
 
-// push takes a packet; its payload is copied when it must wait. It reports whether
-// the packet was new.
+// push takes a packet and reports whether it was new. Its payload is copied when it
+// must wait; pop everything before the next one, for the others' are the caller's.
 func (r *reorder) push(seq uint16, p packet, now time.Time) bool {
 	p.seq = r.extend(seq)
 	switch {
@@ -75,7 +78,9 @@ func (r *reorder) push(seq uint16, p packet, now time.Time) bool {
 	for n := max(r.highest, r.next); n < p.seq; n++ {
 		*r.at(n) = slot{missing: now}
 	}
-	p.payload = append([]byte(nil), p.payload...)
+	if p.seq != r.next {
+		p.payload = slices.Clone(p.payload)
+	}
 	*s = slot{packet: p, held: true}
 	r.highest = max(r.highest, p.seq+1)
 	r.received++

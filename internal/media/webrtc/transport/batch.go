@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/pion/rtp"
+
+	"glimpse/internal/media/udp"
 )
 
 // MaxBatch is how many packets a Batch holds.
@@ -17,7 +19,7 @@ type Batch struct {
 	used   int // datagrams
 	length int // bytes in buf
 	header rtp.Header
-	buf    [MaxBatch * maxDatagram]byte
+	buf    [MaxBatch * udp.MaxDatagram]byte
 }
 
 // Reset forgets what was sealed.

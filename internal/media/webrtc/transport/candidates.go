@@ -72,7 +72,7 @@ func (m *Mux) Candidates(client netip.Addr, called string) []netip.AddrPort {
 	for _, a := range m.hosts {
 		add(a)
 	}
-	if !m.socket.wild {
+	if !m.socket.Wild() {
 		add(m.Addr().Addr())
 	} else {
 		local := client.IsLoopback()

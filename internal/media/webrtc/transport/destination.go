@@ -1,20 +1,24 @@
 package transport
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"glimpse/internal/media/udp"
+)
 
 // Destination is where a peer's media go, made ready for sending. It is a value
 // that its Handler keeps; for one goroutine at a time.
 type Destination struct {
-	socket *socket
+	socket socket
 	stream *stream // nil for UDP
-	udp    destination
+	udp    udp.Destination
 }
 
-func (s *socket) prepare(p path) Destination {
+func (s socket) prepare(p path) Destination {
 	if p.stream != nil {
 		return Destination{socket: s, stream: p.stream}
 	}
-	return Destination{socket: s, udp: s.destination(p)}
+	return Destination{socket: s, udp: s.Destination(p.udp())}
 }
 
 // To is the destination of an address by UDP, whatever checks there were.
@@ -37,5 +41,5 @@ func (d *Destination) send(b []byte, t train) error {
 	if d.stream != nil {
 		return d.stream.send(b, t)
 	}
-	return d.socket.send(&d.udp, b, t)
+	return d.socket.Send(&d.udp, b, t.size)
 }

@@ -4,7 +4,7 @@
 // the same port for networks that let no UDP through (RFC 6544).
 //
 // Who owns what: the Mux owns the sockets, the tables of peers and every
-// goroutine: one that reads the UDP socket, one that accepts TCP connections,
+// goroutine: one that reads the UDP socket (package udp), one that accepts TCP connections,
 // two for each of those, and one for each handshake under way. Run returns after
 // the last of them. A Peer owns its addresses and the parked rest of its
 // handshake; the keys that came of that belong to its Handler.

@@ -111,7 +111,7 @@ func verifyFingerprint(certs [][]byte, want string) error {
 // client may have missed, and the close_notify alert, which is sealed with keys
 // that are gone then.
 type link struct {
-	socket   *socket
+	socket   socket
 	in       chan []byte
 	closed   chan struct{}
 	readable *deadline.Deadline
@@ -125,7 +125,7 @@ type link struct {
 	farewell [][]byte // close_notify
 }
 
-func newLink(s *socket, to path) *link {
+func newLink(s socket, to path) *link {
 	return &link{socket: s, to: to, in: make(chan []byte, 32), closed: make(chan struct{}), readable: deadline.New()}
 }
 
@@ -214,7 +214,7 @@ func (l *link) Close() error {
 }
 
 // LocalAddr implements net.PacketConn.
-func (l *link) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(l.socket.addr()) }
+func (l *link) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(l.socket.Addr()) }
 
 // RemoteAddr is where the peer is now.
 func (l *link) RemoteAddr() net.Addr {

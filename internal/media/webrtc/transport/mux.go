@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glimpse/internal/media/udp"
 	"glimpse/internal/strangers"
 )
 
@@ -38,7 +39,7 @@ type Config struct {
 // concurrently.
 type Mux struct {
 	log      *slog.Logger
-	socket   *socket
+	socket   socket
 	listener *net.TCPListener
 	identity identity
 	hosts    []netip.Addr
@@ -85,7 +86,7 @@ func Listen(cfg Config, log *slog.Logger) (*Mux, error) {
 	}
 	m := &Mux{
 		log: log, socket: socket, listener: listener, identity: id,
-		hosts: resolveHosts(cfg.Hosts, log), v6: socket.addr().Addr().Is6(),
+		hosts: resolveHosts(cfg.Hosts, log), v6: socket.Addr().Addr().Is6(),
 		peers: map[*Peer]struct{}{}, byUfrag: map[string]*Peer{},
 		byAddr: map[netip.AddrPort]*Peer{}, streams: map[*stream]struct{}{},
 	}
@@ -95,26 +96,26 @@ func Listen(cfg Config, log *slog.Logger) (*Mux, error) {
 }
 
 // listenBoth opens UDP and, on the port that it got, TCP.
-func listenBoth(addr string) (*socket, *net.TCPListener, error) {
+func listenBoth(addr string) (socket, *net.TCPListener, error) {
 	for try := 0; ; try++ {
-		s, err := listen(addr)
+		u, err := udp.Listen("udp", addr, socketBuffer)
 		if err != nil {
-			return nil, nil, err
+			return socket{}, nil, fmt.Errorf("listen for webrtc: %w", err)
 		}
-		t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(s.addr()))
+		t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(u.Addr()))
 		if err == nil {
-			return s, t, nil
+			return socket{u}, t, nil
 		}
-		_ = s.close()
+		_ = u.Close()
 		// Another program's, when any port will do: another one.
 		if _, port, e := net.SplitHostPort(addr); e != nil || port != "0" || try == 10 {
-			return nil, nil, fmt.Errorf("listen for webrtc over tcp: %w", err)
+			return socket{}, nil, fmt.Errorf("listen for webrtc over tcp: %w", err)
 		}
 	}
 }
 
 // Addr is the address of the sockets.
-func (m *Mux) Addr() netip.AddrPort { return m.socket.addr() }
+func (m *Mux) Addr() netip.AddrPort { return m.socket.Addr() }
 
 // Fingerprint of the certificate, SHA-256, as in SDP.
 func (m *Mux) Fingerprint() string { return m.identity.fingerprint }
@@ -134,26 +135,30 @@ func (m *Mux) Stats() Stats {
 // Run serves until ctx ends and returns after the last goroutine, with the
 // sockets closed. Peers must have been closed by then, and nothing be sent any
 // more. Call it once.
-func (m *Mux) Run(ctx context.Context) error {
+//
+// turn is called by the goroutine that reads UDP, after each time that it did, with no
+// lock held. It says how long the reader may sleep before it reads again, whatever
+// comes; 0 leaves that to the Mux, which waits when nothing comes.
+func (m *Mux) Run(ctx context.Context, turn func(now time.Time) time.Duration) error {
 	var readers sync.WaitGroup
-	readers.Go(m.read)
+	readers.Go(func() { m.read(turn) })
 	readers.Go(m.accept)
 	<-ctx.Done()
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	m.cancel()
-	err := errors.Join(m.listener.Close(), m.socket.stop())
+	err := errors.Join(m.listener.Close(), m.socket.Stop())
 	readers.Wait()
 	m.closeStreams()
 	m.tasks.Wait()
-	return errors.Join(err, m.socket.close())
+	return errors.Join(err, m.socket.Close())
 }
 
 // Close closes the sockets of a Mux that is not run.
 func (m *Mux) Close() error {
 	m.cancel()
-	return errors.Join(m.listener.Close(), m.socket.close())
+	return errors.Join(m.listener.Close(), m.socket.Close())
 }
 
 // spawn runs a goroutine that Run waits for. It says false, and runs nothing,
@@ -179,22 +184,53 @@ func (m *Mux) fault(what any) {
 	m.log.Error("panic in webrtc", "panic", what, "stack", string(debug.Stack()))
 }
 
+const (
+	// pause is how long datagrams wait in the socket, so that a picture is read at
+	// once, and many peers' with it; briefly while somebody shakes hands, for that
+	// takes many turns.
+	pause, briefly = 5 * time.Millisecond, time.Millisecond
+	// restless reads that found nothing are followed by one that waits.
+	restless = 20
+)
+
 // read is the UDP socket's one reader.
-func (m *Mux) read() {
-	for {
-		b, from, err := m.socket.read()
+func (m *Mux) read(turn func(time.Time) time.Duration) {
+	take := func(d udp.Datagram) {
+		m.datagram(d.Data, path{remote: d.From.Remote, local: d.From.Local}, d.At)
+	}
+	for empty, calm := restless, time.Duration(0); ; {
+		n, err := m.socket.Read(m.pause(empty, calm), take)
 		switch {
-		case err == nil:
-			m.datagram(b, from, time.Now())
-		case m.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed):
 			return
-		default:
+		case err != nil:
 			// An error about one peer (ICMP); never a reason to stop.
 			m.log.Debug("webrtc read", "error", err)
 			time.Sleep(time.Millisecond)
 		}
+		if empty++; n > 0 {
+			empty = 0
+		}
+		calm = turn(time.Now())
 	}
 }
+
+// pause is how long the reader may sleep after so many reads that found nothing, and
+// when turn has said calm.
+func (m *Mux) pause(empty int, calm time.Duration) time.Duration {
+	switch {
+	case m.stats.pending.Load() > 0 && empty < restless:
+		return briefly
+	case calm > 0:
+		return calm
+	case empty < restless:
+		return pause
+	}
+	return 0
+}
+
+// Wake makes turn be called soon, although nothing comes.
+func (m *Mux) Wake() { m.socket.Wake() }
 
 // datagram hands one packet to its peer, by its first byte (RFC 7983 §7). A panic
 // ends that peer only.

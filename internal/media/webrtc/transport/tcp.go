@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"glimpse/internal/media/udp"
 	"glimpse/internal/strangers"
 )
 
@@ -49,7 +50,7 @@ type stream struct {
 	wake    chan struct{}
 }
 
-// send queues the packets of a train. errNoRoom when there is no place.
+// send queues the packets of a train. udp.ErrNoRoom when there is no place.
 func (s *stream) send(b []byte, t train) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +58,7 @@ func (s *stream) send(b []byte, t train) error {
 		return errStreamClosed
 	}
 	if len(s.queue)+len(b)+2*t.count > streamLimit {
-		return errNoRoom
+		return udp.ErrNoRoom
 	}
 	if len(s.queue) == 0 {
 		s.since = time.Now()
@@ -194,7 +195,7 @@ func (m *Mux) leave(s *stream) {
 func (m *Mux) receive(s *stream) {
 	_ = s.conn.SetReadDeadline(time.Now().Add(connectWithin))
 	var armed time.Time
-	buf := make([]byte, maxDatagram)
+	buf := make([]byte, udp.MaxDatagram)
 	for {
 		b, err := readFrame(s.conn, buf)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"glimpse/internal/media/udp"
 )
 
 // dial opens a TCP connection to a Mux.
@@ -46,7 +48,7 @@ func TestCheckByTCP(t *testing.T) {
 	if _, err := c.Write(append(frameOf([]byte{22, 1, 2}), frameOf(checkOf(t, p))...)); err != nil {
 		t.Fatal(err)
 	}
-	b, err := readFrame(c, make([]byte, maxDatagram))
+	b, err := readFrame(c, make([]byte, udp.MaxDatagram))
 	if err != nil || len(b) < 20 || b[0] != 1 || b[1] != 1 {
 		t.Fatalf("%x, %v", b, err)
 	}
@@ -144,7 +146,7 @@ func TestFullConnection(t *testing.T) {
 		t.Errorf("full %v after %d packets", d.Full(), sent)
 	}
 	for i := range sent {
-		b, err := readFrame(client, make([]byte, maxDatagram))
+		b, err := readFrame(client, make([]byte, udp.MaxDatagram))
 		if err != nil || !bytes.Equal(b, packet) {
 			t.Fatalf("packet %d of %d: %d bytes, %v", i, sent, len(b), err)
 		}

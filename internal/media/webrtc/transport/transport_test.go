@@ -12,6 +12,8 @@ import (
 
 	"github.com/pion/stun/v3"
 	"go.uber.org/goleak"
+
+	"glimpse/internal/media/udp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,17 +45,15 @@ func TestTrains(t *testing.T) {
 // come first, and the address by which we were called is one.
 func TestCandidates(t *testing.T) {
 	hosts := []netip.Addr{netip.MustParseAddr("198.51.100.9")}
-	socket, err := listen(":0")
-	if err != nil {
-		t.Fatal(err)
+	wild, bound := &Mux{hosts: hosts, v6: true}, &Mux{}
+	for addr, m := range map[string]*Mux{":0": wild, "127.0.0.1:0": bound} {
+		s, err := udp.Listen("udp", addr, socketBuffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		m.socket = socket{s}
 	}
-	defer socket.close()
-	wild := &Mux{socket: socket, hosts: hosts, v6: true}
-	bound, err := listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bound.close()
 	loopback := netip.MustParseAddr("127.0.0.1")
 	for _, test := range []struct {
 		name         string
@@ -66,7 +66,7 @@ func TestCandidates(t *testing.T) {
 		{"behind one-to-one NAT", wild, "203.0.113.5:5", "192.0.2.44:8002", []netip.Addr{netip.MustParseAddr("192.0.2.44")}, []netip.Addr{loopback}},
 		{"a forged host", wild, "203.0.113.5:5", "127.0.0.1:8002", hosts, []netip.Addr{loopback}},
 		{"IPv6", wild, "[2001:db8::5]:5", "[2001:db8::1]", []netip.Addr{netip.MustParseAddr("2001:db8::1")}, []netip.Addr{loopback}},
-		{"bound to an address", &Mux{socket: bound}, "203.0.113.5:5", "192.0.2.44", []netip.Addr{loopback}, []netip.Addr{netip.MustParseAddr("192.0.2.44")}},
+		{"bound to an address", bound, "203.0.113.5:5", "192.0.2.44", []netip.Addr{loopback}, []netip.Addr{netip.MustParseAddr("192.0.2.44")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []netip.Addr
@@ -111,7 +111,7 @@ func running(t *testing.T) *Mux {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan error, 1)
-	go func() { over <- m.Run(ctx) }()
+	go func() { over <- m.Run(ctx, func(time.Time) time.Duration { return 0 }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-over; err != nil {
@@ -263,7 +263,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add([]byte{0, 2, 1, 2, 0, 0, 255, 255, 1})
 	f.Add([]byte{6, 64})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, buf := bytes.NewReader(b), make([]byte, maxDatagram)
+		r, buf := bytes.NewReader(b), make([]byte, udp.MaxDatagram)
 		for total := 0; ; {
 			p, err := readFrame(r, buf)
 			if err != nil {
