@@ -75,7 +75,7 @@ func film(video, audio *frame.Track, start time.Duration) (list []*frame.Frame) 
 func mux(t *testing.T, list []*frame.Frame) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := mediaWriter{out: &out, size: 7 * packetSize}
+	w := mediaWriter{out: buffer{&out}, size: 7 * packetSize}
 	if err := w.Announce([]*frame.Track{list[0].Track, list[1].Track}); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestFollowerSkipsToKeyFrame(t *testing.T) {
 	video, audio := testTracks(t)
 	list := film(video, audio, 0)
 	var out bytes.Buffer
-	w := liveWriter{mediaWriter: mediaWriter{out: &out, size: 7 * packetSize}}
+	w := liveWriter{mediaWriter: mediaWriter{out: buffer{&out}, size: 7 * packetSize}}
 	w.look(live.Stats{})
 	if err := w.Announce([]*frame.Track{video, audio}); err != nil {
 		t.Fatal(err)
@@ -172,3 +172,8 @@ func TestFollowerSkipsToKeyFrame(t *testing.T) {
 		t.Errorf("%d sent, %d skipped", len(got.frames), w.skipped)
 	}
 }
+
+// buffer keeps payloads one behind the other.
+type buffer struct{ *bytes.Buffer }
+
+func (b buffer) WriteChunks(p []byte, _ int) (int, error) { return b.Write(p) }

@@ -1,8 +1,6 @@
 package srt
 
 import (
-	"io"
-
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
@@ -21,12 +19,18 @@ type carried interface {
 // at most: whole packets, seven as a rule (SRT draft, live mode).
 func chunkSize(payload int) int { return min(payload/packetSize, 7) * packetSize }
 
+// chunks takes payloads of size bytes each, the last of which may be shorter; a
+// *live.Conn is one.
+type chunks interface {
+	WriteChunks(b []byte, size int) (int, error)
+}
+
 // mediaWriter makes an MPEG-TS of frames and writes it in chunks. New parameters
 // of a picture go in-band; a new kind of track, or new sound, begins new tables.
 // Frames of codecs that MPEG-TS does not hold here are left out. For one
 // goroutine.
 type mediaWriter struct {
-	out    io.Writer
+	out    chunks
 	size   int // of a chunk
 	buf    []byte
 	ts     *mpegts.Writer
@@ -88,13 +92,10 @@ func (w *mediaWriter) Frame(f *frame.Frame) error {
 
 // Flush sends what was added, in chunks.
 func (w *mediaWriter) Flush() error {
-	for b := w.buf; len(b) > 0; {
-		n := min(len(b), w.size)
-		if _, err := w.out.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
+	if len(w.buf) == 0 {
+		return nil
 	}
+	_, err := w.out.WriteChunks(w.buf, w.size)
 	w.buf = w.buf[:0]
-	return nil
+	return err
 }

@@ -92,20 +92,28 @@ func (w *liveWriter) Frame(f *frame.Frame) error {
 // pacer spreads a key frame, so that it does not fill the queues on its way.
 type pacer struct {
 	ctx  context.Context
-	out  io.Writer
-	sent int
+	out  chunks
+	sent int // packets since at
 	at   time.Time
 }
 
 // pacerBurst packets may be written at once.
 const pacerBurst = 64
 
-func (p *pacer) Write(b []byte) (int, error) {
-	if p.sent++; p.sent%pacerBurst == 0 {
-		if now := time.Now(); now.Sub(p.at) < time.Millisecond {
-			serve.Wait(p.ctx, time.Millisecond)
+// WriteChunks writes and waits.
+func (p *pacer) WriteChunks(b []byte, size int) (written int, err error) {
+	for len(b) > written && err == nil {
+		if p.sent >= pacerBurst {
+			if now := time.Now(); now.Sub(p.at) < time.Millisecond {
+				serve.Wait(p.ctx, time.Millisecond)
+			}
+			p.sent, p.at = 0, time.Now()
 		}
-		p.at = time.Now()
+		part := b[written:min(len(b), written+(pacerBurst-p.sent)*size)]
+		p.sent += (len(part) + size - 1) / size
+		var n int
+		n, err = p.out.WriteChunks(part, size)
+		written += n
 	}
-	return p.out.Write(b)
+	return written, err
 }

@@ -173,14 +173,45 @@ func (s *Socket) Send(d *Destination, b []byte, size int) error {
 	return nil
 }
 
-func (s *Socket) sendmsg(d *Destination, b, oob []byte) error {
-	var data unix.Iovec
-	if len(b) > 0 {
-		data.Base = &b[0]
+// SendPackets sends one datagram of each slice, all of the first one's size but the
+// last, which may be shorter; in all else it is Send.
+func (s *Socket) SendPackets(d *Destination, packets [][]byte) error {
+	if len(packets) > 1 && len(packets) <= MaxSegments && d.offload {
+		var list [MaxSegments]unix.Iovec
+		for i, b := range packets {
+			list[i] = vector(b)
+		}
+		binary.NativeEndian.PutUint16(d.segment, uint16(len(packets[0])))
+		err := s.sendVectors(d, list[:len(packets)], d.both)
+		if !refusesOffload(err) {
+			return err
+		}
+		d.offload = false
 	}
-	data.SetLen(len(b))
-	msg := unix.Msghdr{Name: &d.name[0], Namelen: d.size, Iov: &data}
-	msg.SetIovlen(1)
+	for _, b := range packets {
+		if err := s.sendmsg(d, b, d.source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func vector(b []byte) (v unix.Iovec) {
+	if len(b) > 0 {
+		v.Base = &b[0]
+	}
+	v.SetLen(len(b))
+	return v
+}
+
+func (s *Socket) sendmsg(d *Destination, b, oob []byte) error {
+	list := [1]unix.Iovec{vector(b)}
+	return s.sendVectors(d, list[:], oob)
+}
+
+func (s *Socket) sendVectors(d *Destination, list []unix.Iovec, oob []byte) error {
+	msg := unix.Msghdr{Name: &d.name[0], Namelen: d.size, Iov: &list[0]}
+	msg.SetIovlen(len(list))
 	if len(oob) > 0 {
 		msg.Control = &oob[0]
 		msg.SetControllen(len(oob))

@@ -103,15 +103,19 @@ func TestOffloadAndFallbackSendTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer peer.Close()
-	var got [2][][]byte
+	var got [3][][]byte
 	for i := range got {
 		d := s.Destination(Path{Remote: peer.LocalAddr().(*net.UDPAddr).AddrPort()})
-		d.offload = i == 0
+		d.offload = i != 1
 		bytes := make([]byte, 5*300+70)
 		for k := range bytes {
 			bytes[k] = byte(k / 50)
 		}
-		if err := s.Send(&d, bytes, 300); err != nil {
+		err := s.Send(&d, bytes, 300)
+		if i == 2 {
+			err = s.SendPackets(&d, slices.Collect(slices.Chunk(bytes, 300)))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		for range 6 {
@@ -124,7 +128,7 @@ func TestOffloadAndFallbackSendTheSame(t *testing.T) {
 			got[i] = append(got[i], buf[:n])
 		}
 	}
-	if !slices.EqualFunc(got[0], got[1], slices.Equal[[]byte]) || len(got[0][5]) != 70 {
-		t.Errorf("%d and %d datagrams differ", len(got[0]), len(got[1]))
+	if !slices.EqualFunc(got[0], got[1], slices.Equal[[]byte]) || !slices.EqualFunc(got[0], got[2], slices.Equal[[]byte]) || len(got[0][5]) != 70 {
+		t.Errorf("%d, %d and %d datagrams differ", len(got[0]), len(got[1]), len(got[2]))
 	}
 }

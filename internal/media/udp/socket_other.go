@@ -138,3 +138,14 @@ func (s *Socket) Send(d *Destination, b []byte, size int) error {
 	}
 	return nil
 }
+
+// SendPackets sends one datagram of each slice, all of the first one's size but the
+// last, which may be shorter.
+func (s *Socket) SendPackets(d *Destination, packets [][]byte) error {
+	for _, b := range packets {
+		if err := s.Send(d, b, len(b)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -11,7 +11,8 @@
 // seal in place, one sendmsg per train of equal packets). A viewer's way: POST
 // → SDP answer → authenticated ICE check → DTLS handshake → keys → join. What
 // comes back (checks, handshakes, RTCP) is read by the transport's goroutine, and
-// so are a publisher's packets, all the way into the hub (ingest.go).
+// so are a publisher's packets, all the way into the hub (ingest.go); it sends what
+// publishers are told, too (turns.go).
 //
 // Who owns what: the Server owns the transport, the tables of sessions and feeds
 // and all goroutines, and Run returns after the last of them. A feed owns the

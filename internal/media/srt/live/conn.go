@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"glimpse/internal/media/udp"
 )
 
 // Times of a connection (§4.8, and libsrt's defaults).
@@ -60,6 +62,8 @@ type Conn struct {
 	out     *sender
 	reading []byte // what Read gave out last
 	crypto  crypto
+	to      udp.Destination // of path
+	train   [][]byte        // packets that leave together
 	timing  timing
 	scratch []byte
 	stats   Stats
@@ -68,7 +72,7 @@ type Conn struct {
 // terms are what the handshake agreed.
 type terms struct {
 	id, peer             uint32 // socket ids; peer is 0 until somebody agreed
-	path                 path
+	path                 udp.Path
 	mtu                  int
 	recvDelay, sendDelay time.Duration // latency each way
 }
@@ -93,9 +97,9 @@ type timing struct {
 	drift    drift
 }
 
-func newConn(s *socket, to path, start time.Time, seq uint32) *Conn {
+func newConn(s *socket, to udp.Path, start time.Time, seq uint32) *Conn {
 	c := &Conn{
-		socket: s, terms: terms{path: to}, start: start, in: newReceiver(seq), out: newSender(seq),
+		socket: s, terms: terms{path: to}, start: start, in: newReceiver(seq), out: newSender(seq), to: s.pc.Destination(to),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.timing = timing{heard: time.Now(), said: time.Now(), rtt: rttStart, vary: rttStart / 2, ackSeq: seq}
@@ -166,8 +170,15 @@ func (c *Conn) Ready() bool {
 // Write sends a payload of at most PayloadSize bytes, which are copied. It never
 // waits: what the network loses for longer than the latency is dropped and
 // counted.
-func (c *Conn) Write(payload []byte) (int, error) {
-	if len(payload) > c.PayloadSize() {
+func (c *Conn) Write(payload []byte) (int, error) { return c.WriteChunks(payload, len(payload)) }
+
+// trainMax is how many packets leave together at most.
+const trainMax = 16
+
+// WriteChunks is Write of payloads of size bytes each, the last of which may be shorter.
+// They leave together.
+func (c *Conn) WriteChunks(b []byte, size int) (int, error) {
+	if size > c.PayloadSize() {
 		return 0, errors.New("srt: payload is too long")
 	}
 	c.mu.Lock()
@@ -178,7 +189,23 @@ func (c *Conn) Write(payload []byte) (int, error) {
 	case c.over:
 		return 0, io.EOF
 	}
-	now := c.since(time.Now())
+	defer c.depart()
+	at := time.Now()
+	now := c.since(at)
+	c.timing.wrote, c.timing.said = now, at
+	for rest := b; len(rest) > 0; {
+		n := min(size, len(rest))
+		c.train = append(c.train, c.packet(rest[:n], now))
+		rest = rest[n:]
+		if len(c.train) == trainMax {
+			c.depart()
+		}
+	}
+	return len(b), nil
+}
+
+// packet makes a packet of a payload and keeps it for the peer. Conn.mu is held.
+func (c *Conn) packet(payload []byte, now time.Duration) []byte {
 	seq := c.out.next
 	flags := flagSolo | c.crypto.sending()
 	number := uint32(c.out.packets+1) & (1<<26 - 1)
@@ -188,15 +215,24 @@ func (c *Conn) Write(payload []byte) (int, error) {
 		c.crypto.tx.crypt(flags, seq, b[headerSize:])
 	}
 	c.out.push(b, now)
-	c.timing.wrote = now
-	c.send(b)
-	return len(payload), nil
+	return b
+}
+
+// depart sends the train. Like the network it may lose packets. Conn.mu is held.
+func (c *Conn) depart() {
+	if len(c.train) > 0 {
+		_ = c.socket.pc.SendPackets(&c.to, c.train)
+		clear(c.train) // they are the sender's
+		c.train = c.train[:0]
+	}
 }
 
 // send writes a whole packet. Conn.mu is held.
 func (c *Conn) send(b []byte) {
-	c.timing.said = time.Now()
-	c.socket.send(b, c.path)
+	if c.err == nil {
+		c.timing.said = time.Now()
+		_ = c.socket.pc.Send(&c.to, b, len(b))
+	}
 }
 
 // control sends a control packet. Conn.mu is held.

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"glimpse/internal/media/udp"
 )
 
 // Options of Dial. Zero fields take the defaults.
@@ -49,12 +51,12 @@ func Dial(ctx context.Context, address string, o Options) (*Conn, error) {
 	if o.KeyLength == 0 {
 		o.KeyLength = 16
 	}
-	pc, err := net.ListenUDP(family(addr.Addr()), nil)
+	pc, err := udp.Listen(family(addr.Addr()), ":0", socketBuffer)
 	if err != nil {
 		return nil, fmt.Errorf("srt: %w", err)
 	}
-	s := newSocket(pc, false, func(any) {})
-	c := newConn(s, path{addr: addr}, time.Now(), random32()&seqMask)
+	s := newSocket(pc, func(any) {})
+	c := newConn(s, udp.Path{Remote: addr}, time.Now(), random32()&seqMask)
 	c.mtu = maxPacket + 28
 	k := &call{o: o, done: make(chan struct{})}
 	if o.Passphrase != "" {
@@ -130,7 +132,7 @@ func (k *call) answered(c *Conn, h header, body []byte, now time.Duration) {
 func (k *call) conclude(c *Conn, shake handshake, now time.Duration) {
 	latency := uint16(k.o.Latency / time.Millisecond)
 	shake.version, shake.kind, shake.socket, shake.seq = 5, conclusion, c.id, c.out.next
-	shake.mtu, shake.window, shake.peer = uint32(c.mtu), window, c.path.addr.Addr()
+	shake.mtu, shake.window, shake.peer = uint32(c.mtu), window, c.path.Remote.Addr()
 	shake.hello, shake.srt, shake.flags, shake.recvDelay, shake.sendDelay = true, version, helloFlags, latency, latency
 	shake.encryption, shake.extensions, shake.keys, shake.streamID = 0, hasHello, k.keys, k.o.StreamID
 	if k.keys != nil {

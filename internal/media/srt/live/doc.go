@@ -10,8 +10,8 @@
 // one connection. What a peer can make us hold is bounded: 8,192 packets each way,
 // and as many packets again as were sent are all that it can ask for twice.
 //
-// Who owns what: a socket (socket.go) owns one goroutine that reads and one that
-// ticks each 10 ms, for all of its connections; a connection has none. State of a
+// Who owns what: a socket (socket.go) owns one goroutine for all of its connections: it
+// reads in bursts (package udp) and ticks each 10 ms; a connection has none. State of a
 // connection is guarded by Conn.mu; receiver and sender are pure and know neither
 // sockets nor clocks. Locks: socket.mu is never held while Conn.mu is taken.
 package live

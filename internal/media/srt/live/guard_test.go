@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"glimpse/internal/media/udp"
 )
 
 // raw is a peer that writes packets by hand.
@@ -206,12 +208,12 @@ func FuzzKeys(f *testing.F) {
 
 // silent is a socket that sends to nobody.
 func silent(t testing.TB) *socket {
-	pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	pc, err := udp.Listen("udp4", "127.0.0.1:0", 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pc.Close() })
-	return newSocket(pc, false, func(p any) { panic(p) })
+	return newSocket(pc, func(p any) { panic(p) })
 }
 
 // Whatever a peer sends, it makes us hold no more than a window of packets, and
@@ -227,7 +229,7 @@ func FuzzPackets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := silent(t)
 		at := time.Now()
-		c := newConn(s, path{addr: netip.MustParseAddrPort("127.0.0.1:9")}, at, 3)
+		c := newConn(s, udp.Path{Remote: netip.MustParseAddrPort("127.0.0.1:9")}, at, 3)
 		c.peer, c.mtu = 7, 1500
 		for range 8 {
 			if _, err := c.Write([]byte("x")); err != nil {

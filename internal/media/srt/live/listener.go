@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"glimpse/internal/media/udp"
 )
 
 // Reason says why a request is refused (§3.2.1 table 7, and libsrt's
@@ -67,17 +69,13 @@ func Listen(cfg Config) (*Listener, error) {
 	if cfg.Panicked == nil {
 		cfg.Panicked = func(any) {}
 	}
-	at, err := net.ResolveUDPAddr("udp", cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("srt: %w", err)
-	}
-	pc, err := net.ListenUDP("udp", at)
+	pc, err := udp.Listen("udp", cfg.Addr, socketBuffer)
 	if err != nil {
 		return nil, fmt.Errorf("srt: %w", err)
 	}
 	l := &Listener{
 		cfg: cfg, asked: make(chan *Request, pendingMax), requests: map[caller]*Request{},
-		socket: newSocket(pc, at.IP == nil || at.IP.IsUnspecified(), cfg.Panicked),
+		socket: newSocket(pc, cfg.Panicked),
 	}
 	_, _ = crand.Read(l.secret[:]) // never fails
 	l.socket.stranger = l.stranger
@@ -86,7 +84,7 @@ func Listen(cfg Config) (*Listener, error) {
 }
 
 // Addr is the address that is listened on.
-func (l *Listener) Addr() net.Addr { return l.socket.pc.LocalAddr() }
+func (l *Listener) Addr() net.Addr { return net.UDPAddrFromAddrPort(l.socket.pc.Addr()) }
 
 // Close ends all connections and waits for the listener's goroutines. Idempotent.
 func (l *Listener) Close() error {
@@ -116,7 +114,7 @@ func (l *Listener) Accept() (*Request, error) {
 }
 
 // stranger answers a packet that belongs to no connection.
-func (l *Listener) stranger(h header, packet []byte, from path) {
+func (l *Listener) stranger(h header, packet []byte, from udp.Path) {
 	if !h.control || h.kind != typeHandshake || h.to != 0 {
 		return
 	}
@@ -127,10 +125,10 @@ func (l *Listener) stranger(h header, packet []byte, from path) {
 	switch shake.kind {
 	case induction:
 		shake.version, shake.encryption, shake.extensions = 5, 0, magic
-		shake.cookie, shake.peer = l.cookie(from.addr, 0), from.addr.Addr()
+		shake.cookie, shake.peer = l.cookie(from.Remote, 0), from.Remote.Addr()
 		l.answer(shake, from)
 	case conclusion: // nothing is kept of, or said to, whoever did not show the cookie
-		if shake.cookie == l.cookie(from.addr, 0) || shake.cookie == l.cookie(from.addr, 1) {
+		if shake.cookie == l.cookie(from.Remote, 0) || shake.cookie == l.cookie(from.Remote, 1) {
 			l.conclude(h, shake, packet[headerSize+handshakeSize:], from)
 		}
 	}
@@ -146,13 +144,13 @@ func (l *Listener) cookie(addr netip.AddrPort, ago int64) uint32 {
 }
 
 // answer sends a handshake that still holds the peer's own socket id.
-func (l *Listener) answer(shake handshake, to path) {
+func (l *Listener) answer(shake handshake, to udp.Path) {
 	l.socket.send(shake.append(appendControl(nil, typeHandshake, 0, 0, 0, shake.socket), true), to)
 }
 
 // conclude checks a request and hands it over.
-func (l *Listener) conclude(h header, shake handshake, extensions []byte, from path) {
-	who := caller{from.addr, shake.socket}
+func (l *Listener) conclude(h header, shake handshake, extensions []byte, from udp.Path) {
+	who := caller{from.Remote, shake.socket}
 	l.mu.Lock()
 	known := l.requests[who]
 	l.mu.Unlock()
@@ -180,7 +178,7 @@ func (l *Listener) conclude(h header, shake handshake, extensions []byte, from p
 type Request struct {
 	l     *Listener
 	who   caller
-	from  path
+	from  udp.Path
 	shake handshake
 	at    time.Time
 	stamp uint32
@@ -214,7 +212,7 @@ func (r *Request) check(extensions []byte) Reason {
 }
 
 // RemoteAddr is the peer's address, which it has shown to be its own.
-func (r *Request) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(r.from.addr) }
+func (r *Request) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(r.from.Remote) }
 
 // StreamID is what the peer asks for.
 func (r *Request) StreamID() string { return r.shake.streamID }
@@ -256,7 +254,7 @@ func (r *Request) Accept(passphrase string) (*Conn, error) {
 		return nil, errAlreadyClosed
 	}
 	c.onClose = r.forget
-	s.socket, s.cookie, s.kind, s.version, s.peer = c.id, 0, conclusion, 5, r.from.addr.Addr()
+	s.socket, s.cookie, s.kind, s.version, s.peer = c.id, 0, conclusion, 5, r.from.Remote.Addr()
 	s.srt, s.flags, s.streamID = version, helloFlags, ""
 	s.extensions, s.encryption = hasHello, 0
 	if len(s.keys) > 0 {
@@ -289,7 +287,7 @@ func (r *Request) Reject(reason Reason) {
 func (r *Request) say(reason Reason) {
 	s := r.shake
 	s.kind, s.version, s.hello, s.keys, s.streamID = uint32(reason), 5, false, nil, ""
-	s.extensions, s.encryption, s.peer = 0, 0, r.from.addr.Addr()
+	s.extensions, s.encryption, s.peer = 0, 0, r.from.Remote.Addr()
 	r.l.answer(s, r.from)
 }
 
