@@ -12,10 +12,10 @@ const (
 	// MaxDatagram is the largest datagram that is read whole: peers send none above
 	// their path's usual 1,500 bytes.
 	MaxDatagram = 1600
-	// MaxSegments and MaxTrain bound one Send: kernels take 64 segments, and the whole
-	// must fit a UDP datagram.
+	// MaxSegments of one Send: kernels take no more.
 	MaxSegments = 64
-	MaxTrain    = 65_507
+	// MaxTrain is how many bytes one Send may have: as many as a UDP datagram.
+	MaxTrain = 65_507
 )
 
 // ErrNoRoom says that the socket's buffer was full: what was to be sent is lost, as
