@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortmplib"
+
+	"glimpse/bench/load"
 )
 
 // sinks take RTMP publishers and throw away what comes.
@@ -52,42 +54,104 @@ func startSinks() (*sinks, error) {
 	return s, nil
 }
 
-// restream is a scenario: a stream that is sent on to n destinations by RTMP. A
-// reader by RTMP is what to compare it with.
+// restream is a scenario: a stream that is sent on to n destinations by RTMP, beside
+// the same number of readers by RTMP, on the same server one after the other. Both
+// are what they cost more than the stream with one reader.
 func restream(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
 	sink, err := startSinks()
 	if err != nil {
 		return nil, err
 	}
+	defer func() { // the server lets go of them first
+		i.stop()
+		_ = sink.listener.Close()
+		sink.wg.Wait()
+	}()
 	st, err := i.newStream(ctx)
 	if err != nil {
 		return nil, err
-	}
-	for k := range t.n {
-		body, err := json.Marshal(map[string]string{"url": fmt.Sprintf("rtmp://%s/live/key-%d", sink.listener.Addr(), k)})
-		if err != nil {
-			return nil, err
-		}
-		if err := i.ours.call(ctx, "POST", "/api/v1/streams/"+st.ID+"/outputs", body, &struct{}{}); err != nil {
-			return nil, err
-		}
 	}
 	p, err := t.film.Publish(ctx, st.Ingest["rtmp"])
 	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(joinTime); sink.taking.Load() < int64(t.n); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			return nil, errors.Join(errors.New("not all destinations are sent to after a minute"), p.Stop())
+	defer func() { err = errors.Join(err, p.Stop()) }()
+	alone, err := t.readersCost(ctx, i, st, 1, nil)
+	if err != nil {
+		return nil, err
+	}
+	read, err := t.readersCost(ctx, i, st, 1+t.n, nil)
+	if err != nil {
+		return nil, err
+	}
+	before := int64(0)
+	sent, err := t.readersCost(ctx, i, st, 1, func() error {
+		defer func() { before = sink.bytes.Load() }()
+		return t.sendOn(ctx, i, st, sink)
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := float64(t.n)
+	reader, destination := (read-alone)/n, (sent-alone)/n
+	return []figure{
+		{"reader", reader, "ms/s each"},
+		{"destination", destination, "ms/s each"},
+		{"ratio", destination / reader, "destination/reader"},
+		{"taken", float64(sink.bytes.Load()-before) * 8 / (t.window() + settled).Seconds() / n / 1e6, "Mbit/s each"},
+	}, nil
+}
+
+// readersCost is what the server costs with n readers of a stream by RTMP, in ms/s,
+// and with what more prepares.
+func (t trial) readersCost(ctx context.Context, i *instance, st stream, n int, more func() error) (float64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	for range n {
+		tally := load.NewTally()
+		wg.Go(func() {
+			if err := load.RTMP(ctx, st.Play["rtmp"], tally.Seen); err != nil {
+				cancel(err)
+			}
+		})
+		select {
+		case <-tally.Begun():
+		case <-time.After(joinTime):
+			return 0, errors.New("a reader has no picture after a minute")
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	if more != nil {
+		if err := more(); err != nil {
+			return 0, err
 		}
 	}
 	time.Sleep(settled)
-	before := sink.bytes.Load()
-	figures, err = i.cost(ctx, t.window(), t.n)
-	taken := float64(sink.bytes.Load()-before) * 8 / t.window().Seconds() / float64(t.n) / 1e6
-	err = errors.Join(err, p.Stop())
-	i.stop()
-	_ = sink.listener.Close()
-	sink.wg.Wait()
-	return append(figures, figure{"taken", taken, "Mbit/s each"}), err
+	figures, err := i.cost(ctx, t.window(), 1)
+	if err != nil {
+		return 0, errors.Join(err, context.Cause(ctx))
+	}
+	return figures[0].value, nil
+}
+
+// sendOn adds n destinations to a stream and waits until all take it.
+func (t trial) sendOn(ctx context.Context, i *instance, st stream, sink *sinks) error {
+	for k := range t.n {
+		body, err := json.Marshal(map[string]string{"url": fmt.Sprintf("rtmp://%s/live/key-%d", sink.listener.Addr(), k)})
+		if err != nil {
+			return err
+		}
+		if err := i.ours.call(ctx, "POST", "/api/v1/streams/"+st.ID+"/outputs", body, &struct{}{}); err != nil {
+			return err
+		}
+	}
+	for end := time.Now().Add(joinTime); sink.taking.Load() < int64(t.n); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			return errors.New("not all destinations are sent to after a minute")
+		}
+	}
+	return nil
 }
