@@ -118,4 +118,16 @@ func TestRestreamHolds(t *testing.T) {
 			t.Errorf("a destination sees %q", now.Status)
 		}
 	}
+	c.api("DELETE", "/api/v1/streams/"+s.ID, nil, nil)
+	eventually(t, "the report is finished", func() bool { l := c.reports(s.ID); return len(l) == 1 && l[0].End == "over" })
+	var r report
+	c.api("GET", "/api/v1/reports/"+c.reports(s.ID)[0].ID, nil, &r)
+	if r.Reconnects != 1 || r.Interrupted < 2 || len(r.Outputs) != 2 || len(r.Curve.Bitrate) < 5 {
+		t.Errorf("report %+v", r)
+	}
+	for _, o := range r.Outputs {
+		if o.Connects != 1 || o.Sent < 120 || o.Dropped != 0 {
+			t.Errorf("an output of the report: %+v", o)
+		}
+	}
 }

@@ -450,3 +450,27 @@ func TestFirstListsHaveSegments(t *testing.T) {
 		<-done
 	})
 }
+
+// t asks for a time before now; what cannot be one is refused.
+func TestRewindQuery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		r.publish()
+		r.play(10 * time.Second)
+		for query, want := range map[string]string{
+			"?t=-30": "#EXT-X-START:TIME-OFFSET=-30.00000,PRECISE=YES\n", "?t=-2.5": "#EXT-X-START:TIME-OFFSET=-2.50000,PRECISE=YES\n",
+			"?t=-3600": "#EXT-X-START:TIME-OFFSET=-3600.00000,PRECISE=YES\n", "?t=0": "", "?t=": "", "": "",
+		} {
+			w := r.get("index.m3u8" + query)
+			if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, want) || want == "" && strings.Contains(body, "EXT-X-START") {
+				t.Errorf("%q: %d %s", query, w.Code, body)
+			}
+		}
+		for _, query := range []string{"?t=30", "?t=-3601", "?t=yesterday", "?t=NaN", "?t=-Inf", "?t=-1e9"} {
+			if w := r.get("index.m3u8" + query); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "like -30") {
+				t.Errorf("%q: %d %s", query, w.Code, w.Body)
+			}
+		}
+	})
+}

@@ -424,3 +424,35 @@ func TestClockSteps(t *testing.T) {
 }
 
 var _ hub.Output = (*Recorder)(nil).Output
+
+// What is older than it may be goes by itself, with all its files, and that is told;
+// what is over the size goes next, the oldest first.
+func TestRetentionDeletes(t *testing.T) {
+	play(t, Config{Policy: Always, Retention: Retention{MaxAge: time.Hour, MaxBytes: 600_000}}, func(s *stage) {
+		record := func() string {
+			src := s.publish(videoTrack(t, 0))
+			src.size = 2000 // 50 kB/s
+			src.run(4 * time.Second)
+			src.p.Close()
+			time.Sleep(time.Minute)
+			return s.rec.Library().List()[0].ID
+		}
+		first := record()
+		time.Sleep(50 * time.Minute)
+		if n := len(s.rec.Library().List()); n != 1 {
+			t.Fatalf("%d recordings before their time", n)
+		}
+		time.Sleep(15 * time.Minute)
+		if told := s.told(EventDeleted); len(told) != 1 || told[0].Info.ID != first || len(s.rec.Library().List()) != 0 {
+			t.Errorf("an hour later: %+v, %+v", told, s.rec.Library().List())
+		}
+		if _, _, err := s.disk.disk.Open(first + ".mp4"); err == nil {
+			t.Error("the file is left")
+		}
+		second, third := record(), record()
+		list := s.rec.Library().List()
+		if told := s.told(EventDeleted); len(told) != 2 || told[1].Info.ID != second || len(list) != 1 || list[0].ID != third {
+			t.Errorf("over the size: %+v, %+v", told, list)
+		}
+	})
+}

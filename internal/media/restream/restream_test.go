@@ -508,6 +508,15 @@ func TestRetry(t *testing.T) {
 	if lo != 800*time.Millisecond || hi < 1199*time.Millisecond || hi > 1200*time.Millisecond {
 		t.Errorf("the first wait is %v to %v, want 1 s ± 20 %%", lo, hi)
 	}
+	var r retry
+	for i, want := range []struct{ lived, wait time.Duration }{
+		{0, 1}, {0, 2}, {59 * time.Second, 4}, {0, 8}, {0, 16}, {0, 30}, {0, 30}, {20 * time.Second, 30}, {60 * time.Second, 1}, {0, 2},
+	} {
+		var wait time.Duration
+		if wait, r = r.after(want.lived, 0.5); wait != want.wait*time.Second {
+			t.Errorf("wait %d, after %v: %v, want %d s", i, want.lived, wait, want.wait)
+		}
+	}
 }
 
 func TestAddresses(t *testing.T) {
