@@ -51,6 +51,7 @@ func TestDistance(t *testing.T) {
 	type correction struct {
 		Late  float64  `json:"late"`
 		Held  bool     `json:"held"`
+		Dry   bool     `json:"dry"`
 		Reach *bool    `json:"reach,omitempty"`
 		Rate  *float64 `json:"rate,omitempty"`
 		want  any
@@ -64,6 +65,8 @@ func TestDistance(t *testing.T) {
 		{Late: 1.1, want: "jump"},
 		{Late: 1.1, Reach: new(false), want: 1.1}, // nothing is there yet
 		{Late: 2.6, Reach: new(false), want: "jump"},
+		{Late: 1.1, Reach: new(false), Dry: true, want: "jump"},
+		{Late: 0.9, Reach: new(false), Dry: true, want: 1.1},
 		{Late: 0.3, Held: true, want: "jump"},
 		{Late: 0.1, Held: true, want: 1.0},
 	}

@@ -47,9 +47,10 @@ export class Distance {
 
 // correct says what to do about being late: jump, or the rate to play at. reach says
 // whether what is wanted has been loaded, held whether a still is shown, where
-// nobody sees a jump, and rate is the one now.
-export function correct({ late, reach, held, rate }) {
-  if (late > (held ? 0.2 : 1) && (reach || late > 2.5)) return { jump: true, rate: 1 };
+// nobody sees a jump, dry whether nothing is left to play, so that nothing is lost by
+// one, and rate is the one now.
+export function correct({ late, reach, held, dry, rate }) {
+  if (late > (held ? 0.2 : 1) && (reach || dry || late > 2.5)) return { jump: true, rate: 1 };
   const near = rate === 1 ? 0.2 : 0.05; // goes on until it is there
   if (Math.abs(late) < near) return { jump: false, rate: 1 };
   return { jump: false, rate: late > 0 ? 1.1 : 0.9 };

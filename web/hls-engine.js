@@ -73,7 +73,8 @@ export class HlsEngine {
 
   // keepUp goes where the distance wants us: hls.js itself never moves away from
   // live, so it would stall again and again, and after a publisher's silence be
-  // late by as much for a minute.
+  // late by as much for a minute. Having loaded a segment whole it may wait for its
+  // parts until they are no longer listed (1.7.4): going on elsewhere ends that.
   keepUp() {
     const details = this.live();
     if (!details) return;
@@ -82,9 +83,10 @@ export class HlsEngine {
     distance.rest(now / 1000);
     hls.config.liveSyncDuration = distance.wanted; // should it begin anew
     const at = Math.min(edge + age - distance.wanted, edge - 0.2); // nobody can be where nothing is listed
-    let reach = false;
-    for (let i = 0; i < buffered.length; i++) reach ||= buffered.start(i) <= at && at < buffered.end(i) - 0.1;
-    const { jump, rate } = correct({ late: at - video.currentTime, reach, held: this.held, rate: video.playbackRate });
+    const has = (time) => [...Array(buffered.length).keys()].some((i) => buffered.start(i) <= time && time < buffered.end(i));
+    const { jump, rate } = correct({
+      late: at - video.currentTime, reach: has(at + 0.1), dry: !has(video.currentTime + 0.15), held: this.held, rate: video.playbackRate,
+    });
     if (!jump) video.playbackRate = rate;
     if (!jump || now - this.jumped < jumpEvery) return;
     this.jumped = now;
