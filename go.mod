@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/Eyevinn/dash-mpd v0.13.0
+	github.com/Eyevinn/mp4ff v0.51.0
 	github.com/VictoriaMetrics/metrics v1.45.0
 	github.com/abema/go-mp4 v1.7.1
 	github.com/alecthomas/kong v1.17.0
