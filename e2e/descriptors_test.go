@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,7 +63,8 @@ func (p *process) wantWhole(rate int) {
 
 // While strangers hold all file descriptors of the server, probes are answered
 // and a stream goes on without the loss of a picture. A second after they have
-// gone, others get in, and what they do is stored.
+// gone, others get in, and what they do is stored. Of the probes and of three
+// releases the median has to be in time, since the machine is busy with other tests.
 //
 // F23
 func TestDescriptorsExhausted(t *testing.T) {
@@ -102,6 +104,7 @@ func TestDescriptorsExhausted(t *testing.T) {
 	}
 	before := reader.count(`^0, +\d`)
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	var probes []time.Duration
 	for range 20 {
 		fill()
 		began := time.Now()
@@ -111,40 +114,57 @@ func TestDescriptorsExhausted(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
-		if took := time.Since(began); res.StatusCode != http.StatusOK || took > 2*time.Second {
-			t.Errorf("healthz says %d after %v", res.StatusCode, took)
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("healthz says %d", res.StatusCode)
 		}
+		probes = append(probes, time.Since(began))
 		time.Sleep(250 * time.Millisecond)
 	}
+	wantMedian(t, "probes", probes, 250*time.Millisecond)
 	eventually(t, "the reader gets pictures meanwhile", func() bool { return reader.count(`^0, +\d`) > before+60 })
-	// The last of these waits, for whom there is none, until there is one again.
-	var waiting net.Conn
-	handshake := make([]byte, 1+1536+1536)
-	for answered := true; answered; {
-		fill()
-		var err error
-		if waiting, err = net.Dial("tcp", strings.TrimPrefix(c.rtmp, "rtmp://")); err != nil {
-			t.Fatal(err)
+	var entered []time.Duration
+	for range 3 {
+		// The last of these waits, for whom there is none, until there is one again.
+		var waiting net.Conn
+		handshake := make([]byte, 1+1536+1536)
+		for answered := true; answered; {
+			fill()
+			var err error
+			if waiting, err = net.Dial("tcp", strings.TrimPrefix(c.rtmp, "rtmp://")); err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, waiting)
+			_, _ = waiting.Write(append([]byte{3}, make([]byte, 1536)...))
+			_ = waiting.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+			n, _ := waiting.Read(handshake)
+			answered = n > 0
 		}
-		held = append(held, waiting)
-		_, _ = waiting.Write(append([]byte{3}, make([]byte, 1536)...))
-		_ = waiting.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-		n, _ := waiting.Read(handshake)
-		answered = n > 0
+		for _, conn := range held[:len(held)-1] {
+			_ = conn.Close()
+		}
+		began := time.Now()
+		_ = waiting.SetReadDeadline(began.Add(patience))
+		if _, err := io.ReadFull(waiting, handshake); err != nil {
+			t.Fatalf("no handshake after the release: %v", err)
+		}
+		entered = append(entered, time.Since(began))
+		_ = waiting.Close()
+		held = nil
 	}
-	for _, conn := range held[:len(held)-1] {
-		_ = conn.Close()
-	}
-	began := time.Now()
-	_ = waiting.SetReadDeadline(began.Add(patience))
-	if _, err := io.ReadFull(waiting, handshake); err != nil {
-		t.Errorf("no handshake after the release: %v", err)
-	} else if took := time.Since(began); took > 2*time.Second { // 1 s, of a machine that is not busy testing
-		t.Errorf("a handshake %v after the release", took)
-	}
+	wantMedian(t, "handshakes after the release", entered, time.Second)
 	publish(t, second.Ingest["rtmp"])
 	c.wantStatus(second.ID, "live")
 	wantMoving(t, second.Play["rtmp"])
 	c.newStream() // stored
 	reader.wantWhole(30)
+}
+
+// wantMedian fails when half of what was waited for came later.
+func wantMedian(t *testing.T, what string, took []time.Duration, most time.Duration) {
+	t.Helper()
+	slices.Sort(took)
+	if m := took[len(took)/2]; m > most {
+		t.Errorf("%s took %v, want %v: %v", what, m, most, took)
+	}
+	t.Logf("%s took %v, at most %v", what, took[len(took)/2], took[len(took)-1])
 }
