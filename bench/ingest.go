@@ -15,19 +15,7 @@ import (
 func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, error) {
 	return func(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
 		var publishers []*load.Publisher
-		defer func() {
-			var mu sync.Mutex
-			var wg sync.WaitGroup
-			for _, p := range publishers {
-				wg.Go(func() {
-					e := p.Stop()
-					mu.Lock()
-					defer mu.Unlock()
-					err = errors.Join(err, e)
-				})
-			}
-			wg.Wait()
-		}()
+		defer func() { err = errors.Join(err, stopAll(publishers)) }()
 		before, err := i.memory()
 		if err != nil {
 			return nil, err
@@ -60,6 +48,22 @@ func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, 
 		arrive, err := arriving(ctx, streams)
 		return append(figures, figure{"arriving", arrive, "streams"}), err
 	}
+}
+
+// stopAll ends publishers and returns what went wrong with any before.
+func stopAll(publishers []*load.Publisher) (err error) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, p := range publishers {
+		wg.Go(func() {
+			e := p.Stop()
+			mu.Lock()
+			defer mu.Unlock()
+			err = errors.Join(err, e)
+		})
+	}
+	wg.Wait()
+	return err
 }
 
 // arriving counts the streams that an RTMP reader gets a picture of.

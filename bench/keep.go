@@ -13,6 +13,8 @@ import (
 // recordings is a scenario: what it costs to record each of n streams that nobody
 // watches, beside what they cost without.
 func recordings(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
+	var publishers []*load.Publisher
+	defer func() { err = errors.Join(err, stopAll(publishers)) }()
 	var streams []stream
 	for range t.n {
 		st, err := i.newStream(ctx)
@@ -23,8 +25,7 @@ func recordings(ctx context.Context, i *instance, t trial) (figures []figure, er
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, p.Stop()) }()
-		streams = append(streams, st)
+		publishers, streams = append(publishers, p), append(streams, st)
 		time.Sleep(min(time.Second/time.Duration(t.n), 33*time.Millisecond))
 	}
 	time.Sleep(settled)
@@ -79,12 +80,14 @@ func clips(ctx context.Context, i *instance, t trial) (figures []figure, err err
 	if err != nil {
 		return nil, err
 	}
+	var publishers []*load.Publisher
+	defer func() { err = errors.Join(err, stopAll(publishers)) }()
 	for _, url := range []string{watched.Ingest["rtmp"], alone.Ingest["whip"]} {
 		p, err := t.film.Publish(ctx, url)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, p.Stop()) }()
+		publishers = append(publishers, p)
 	}
 	time.Sleep(settled)
 	reading, cancel := context.WithCancelCause(ctx)

@@ -68,7 +68,7 @@ func scenarios() []scenario {
 		{name: "whep", about: "WebRTC readers", sizes: []int{1, 50, 100}, run: readers("whep", load.WHEP)},
 		{name: "hls", about: "LL-HLS clients, pictures and sound", sizes: []int{1, 100, 200}, run: readers("hls", load.HLS)},
 		{name: "srt", about: "SRT readers", sizes: []int{1, 50}, run: readers("srt", load.SRT)},
-		{name: "restream", about: "destinations of one stream by RTMP, beside as many readers", sizes: []int{10}, ours: true, run: restream},
+		{name: "restream", about: "destinations of streams by RTMP, ten each, beside as many readers", sizes: []int{50}, ours: true, run: restream},
 		{name: "record", about: "recordings of streams by RTMP that nobody watches", sizes: []int{10}, ours: true, run: recordings},
 		{name: "clip", about: "clips of 30 s: of a stream with readers, and of Opus that nobody has had converted", sizes: []int{50}, ours: true, run: clips},
 		{name: "segments", about: "a finished segment, fetched again and again", sizes: []int{32}, run: segments},

@@ -54,9 +54,12 @@ func startSinks() (*sinks, error) {
 	return s, nil
 }
 
-// restream is a scenario: a stream that is sent on to n destinations by RTMP, beside
-// the same number of readers by RTMP, on the same server one after the other. Both
-// are what they cost more than the stream with one reader.
+// outputsMost is how many destinations a stream may have.
+const outputsMost = 10
+
+// restream is a scenario: streams that are sent on to n destinations by RTMP, ten
+// each, beside the same number of readers by RTMP, on the same server one after the
+// other. Both are what they cost more than streams with one reader each.
 func restream(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
 	sink, err := startSinks()
 	if err != nil {
@@ -67,27 +70,33 @@ func restream(ctx context.Context, i *instance, t trial) (figures []figure, err 
 		_ = sink.listener.Close()
 		sink.wg.Wait()
 	}()
-	st, err := i.newStream(ctx)
+	var publishers []*load.Publisher
+	defer func() { err = errors.Join(err, stopAll(publishers)) }()
+	var streams []stream
+	for range (t.n + outputsMost - 1) / outputsMost {
+		st, err := i.newStream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p, err := t.film.Publish(ctx, st.Ingest["rtmp"])
+		if err != nil {
+			return nil, err
+		}
+		publishers, streams = append(publishers, p), append(streams, st)
+		time.Sleep(33 * time.Millisecond) // cameras are not in step
+	}
+	alone, err := t.readersCost(ctx, i, streams, len(streams), nil)
 	if err != nil {
 		return nil, err
 	}
-	p, err := t.film.Publish(ctx, st.Ingest["rtmp"])
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.Stop()) }()
-	alone, err := t.readersCost(ctx, i, st, 1, nil)
-	if err != nil {
-		return nil, err
-	}
-	read, err := t.readersCost(ctx, i, st, 1+t.n, nil)
+	read, err := t.readersCost(ctx, i, streams, len(streams)+t.n, nil)
 	if err != nil {
 		return nil, err
 	}
 	before := int64(0)
-	sent, err := t.readersCost(ctx, i, st, 1, func() error {
+	sent, err := t.readersCost(ctx, i, streams, len(streams), func() error {
 		defer func() { before = sink.bytes.Load() }()
-		return t.sendOn(ctx, i, st, sink)
+		return t.sendOn(ctx, i, streams, sink)
 	})
 	if err != nil {
 		return nil, err
@@ -102,17 +111,17 @@ func restream(ctx context.Context, i *instance, t trial) (figures []figure, err 
 	}, nil
 }
 
-// readersCost is what the server costs with n readers of a stream by RTMP, in ms/s,
-// and with what more prepares.
-func (t trial) readersCost(ctx context.Context, i *instance, st stream, n int, more func() error) (float64, error) {
+// readersCost is what the server costs with n readers by RTMP, of the streams in
+// turn, in ms/s, and with what more prepares.
+func (t trial) readersCost(ctx context.Context, i *instance, streams []stream, n int, more func() error) (float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil)
-	for range n {
+	for k := range n {
 		tally := load.NewTally()
 		wg.Go(func() {
-			if err := load.RTMP(ctx, st.Play["rtmp"], tally.Seen); err != nil {
+			if err := load.RTMP(ctx, streams[k%len(streams)].Play["rtmp"], tally.Seen); err != nil {
 				cancel(err)
 			}
 		})
@@ -137,14 +146,14 @@ func (t trial) readersCost(ctx context.Context, i *instance, st stream, n int, m
 	return figures[0].value, nil
 }
 
-// sendOn adds n destinations to a stream and waits until all take it.
-func (t trial) sendOn(ctx context.Context, i *instance, st stream, sink *sinks) error {
+// sendOn adds n destinations to the streams in turn and waits until all take them.
+func (t trial) sendOn(ctx context.Context, i *instance, streams []stream, sink *sinks) error {
 	for k := range t.n {
 		body, err := json.Marshal(map[string]string{"url": fmt.Sprintf("rtmp://%s/live/key-%d", sink.listener.Addr(), k)})
 		if err != nil {
 			return err
 		}
-		if err := i.ours.call(ctx, "POST", "/api/v1/streams/"+st.ID+"/outputs", body, &struct{}{}); err != nil {
+		if err := i.ours.call(ctx, "POST", "/api/v1/streams/"+streams[k%len(streams)].ID+"/outputs", body, &struct{}{}); err != nil {
 			return err
 		}
 	}
