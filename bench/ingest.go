@@ -14,27 +14,14 @@ import (
 // all of them arrive is seen afterwards.
 func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, error) {
 	return func(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
-		var publishers []*load.Publisher
-		defer func() { err = errors.Join(err, stopAll(publishers)) }()
 		before, err := i.memory()
 		if err != nil {
 			return nil, err
 		}
-		var streams []stream
-		for range t.n {
-			st, err := i.newStream(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if st.Ingest[protocol] == "" {
-				return nil, fmt.Errorf("no URL for publishing by %s", protocol)
-			}
-			p, err := t.film.Publish(ctx, st.Ingest[protocol])
-			if err != nil {
-				return nil, err
-			}
-			publishers, streams = append(publishers, p), append(streams, st)
-			time.Sleep(min(time.Second/time.Duration(t.n), 33*time.Millisecond)) // cameras are not in step
+		streams, stop, err := t.cameras(ctx, i, protocol, t.n)
+		defer func() { err = errors.Join(err, stop()) }()
+		if err != nil {
+			return nil, err
 		}
 		time.Sleep(settled)
 		if figures, err = i.cost(ctx, t.window(), t.n); err != nil {
@@ -48,6 +35,29 @@ func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, 
 		arrive, err := arriving(ctx, streams)
 		return append(figures, figure{"arriving", arrive, "streams"}), err
 	}
+}
+
+// cameras publish to n streams of their own until stop, which says what went wrong
+// with any of them; call it after an error too.
+func (t trial) cameras(ctx context.Context, i *instance, protocol string, n int) (streams []stream, stop func() error, err error) {
+	var publishers []*load.Publisher
+	stop = func() error { return stopAll(publishers) }
+	for range n {
+		st, err := i.newStream(ctx)
+		if err != nil {
+			return nil, stop, err
+		}
+		if st.Ingest[protocol] == "" {
+			return nil, stop, fmt.Errorf("no URL for publishing by %s", protocol)
+		}
+		p, err := t.film.Publish(ctx, st.Ingest[protocol])
+		if err != nil {
+			return nil, stop, err
+		}
+		publishers, streams = append(publishers, p), append(streams, st)
+		time.Sleep(min(time.Second/time.Duration(n), 33*time.Millisecond)) // they are not in step
+	}
+	return streams, stop, nil
 }
 
 // stopAll ends publishers and returns what went wrong with any before.

@@ -13,20 +13,10 @@ import (
 // recordings is a scenario: what it costs to record each of n streams that nobody
 // watches, beside what they cost without.
 func recordings(ctx context.Context, i *instance, t trial) (figures []figure, err error) {
-	var publishers []*load.Publisher
-	defer func() { err = errors.Join(err, stopAll(publishers)) }()
-	var streams []stream
-	for range t.n {
-		st, err := i.newStream(ctx)
-		if err != nil {
-			return nil, err
-		}
-		p, err := t.film.Publish(ctx, st.Ingest["rtmp"])
-		if err != nil {
-			return nil, err
-		}
-		publishers, streams = append(publishers, p), append(streams, st)
-		time.Sleep(min(time.Second/time.Duration(t.n), 33*time.Millisecond))
+	streams, stop, err := t.cameras(ctx, i, "rtmp", t.n)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return nil, err
 	}
 	time.Sleep(settled)
 	without, err := i.cost(ctx, t.window(), t.n)

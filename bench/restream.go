@@ -70,20 +70,10 @@ func restream(ctx context.Context, i *instance, t trial) (figures []figure, err 
 		_ = sink.listener.Close()
 		sink.wg.Wait()
 	}()
-	var publishers []*load.Publisher
-	defer func() { err = errors.Join(err, stopAll(publishers)) }()
-	var streams []stream
-	for range (t.n + outputsMost - 1) / outputsMost {
-		st, err := i.newStream(ctx)
-		if err != nil {
-			return nil, err
-		}
-		p, err := t.film.Publish(ctx, st.Ingest["rtmp"])
-		if err != nil {
-			return nil, err
-		}
-		publishers, streams = append(publishers, p), append(streams, st)
-		time.Sleep(33 * time.Millisecond) // cameras are not in step
+	streams, stop, err := t.cameras(ctx, i, "rtmp", (t.n+outputsMost-1)/outputsMost)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return nil, err
 	}
 	alone, err := t.readersCost(ctx, i, streams, len(streams), nil)
 	if err != nil {
