@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -54,18 +55,44 @@ func draw(title, axis string, curves map[string][]point) []byte {
 		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle">%d</text>`+"\n", x(float64(n)), top, height-bottom, x(float64(n)), height-bottom+18, n)
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", left+plotWidth/2, height-12, axis)
-	for i, name := range slices.Sorted(maps.Keys(curves)) {
+	names := slices.Sorted(maps.Keys(curves))
+	var labels []label
+	for i, name := range names {
 		colour, points := colours()[i%len(colours())], curves[name]
 		path := ""
 		for k, p := range points {
 			path += fmt.Sprintf("%c%.1f %.1f", "ML"[min(k, 1)], x(float64(p.n)), y(p.value))
 			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"><title>%s, %d: %.2f</title></circle>`+"\n", x(float64(p.n)), y(p.value), colour, name, p.n, p.value)
 		}
+		fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", path, colour)
 		end := points[len(points)-1]
-		fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%.1f" y="%.1f" fill="%s">%s %.2f</text>`+"\n", path, colour, x(float64(end.n))+8, y(end.value)+4, colour, name, end.value)
+		labels = append(labels, label{x(float64(end.n)) + 8, y(end.value) + 4, colour, fmt.Sprintf("%s %.2f", name, end.value)})
+	}
+	for _, l := range apart(labels) {
+		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" fill="%s">%s</text>`+"\n", l.x, l.y, l.colour, l.text)
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
+}
+
+// label names a curve at its end.
+type label struct {
+	x, y         float64
+	colour, text string
+}
+
+// apart moves labels down that would cover the one above.
+func apart(labels []label) []label {
+	const line = 14
+	slices.SortFunc(labels, func(a, b label) int { return cmp.Compare(a.y, b.y) })
+	for i := range labels {
+		for _, above := range labels[:i] {
+			if math.Abs(above.x-labels[i].x) < right {
+				labels[i].y = max(labels[i].y, above.y+line)
+			}
+		}
+	}
+	return labels
 }
 
 // decade is the power of ten below or above.

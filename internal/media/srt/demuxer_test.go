@@ -2,6 +2,7 @@ package srt
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -38,7 +39,7 @@ var (
 	pps = []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}
 )
 
-func testTracks(t *testing.T) (video, audio *frame.Track) {
+func testTracks(t testing.TB) (video, audio *frame.Track) {
 	t.Helper()
 	v, err := codec.NewH264(sps[:len(sps)-1], pps)
 	if err != nil {
@@ -177,3 +178,25 @@ func TestFollowerSkipsToKeyFrame(t *testing.T) {
 type buffer struct{ *bytes.Buffer }
 
 func (b buffer) WriteChunks(p []byte, _ int) (int, error) { return b.Write(p) }
+
+// nothing takes all.
+type nothing struct{}
+
+func (nothing) WriteChunks(p []byte, _ int) (int, error) { return len(p), nil }
+
+// BenchmarkMux is what a reader's transport stream costs, a picture and a sound.
+func BenchmarkMux(b *testing.B) {
+	video, audio := testTracks(b)
+	picture := &frame.Frame{Track: video, Payload: append([]byte{0, 0, 40, 0, 0x41}, make([]byte, 10_239)...)}
+	sound := &frame.Frame{Track: audio, Payload: make([]byte, 250)}
+	w := mediaWriter{out: nothing{}, size: 7 * packetSize}
+	if err := w.Announce([]*frame.Track{video, audio}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := errors.Join(w.Frame(picture), w.Frame(sound), w.Flush()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

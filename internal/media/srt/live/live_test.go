@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"glimpse/internal/media/udp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -182,5 +185,34 @@ func TestWildcard(t *testing.T) {
 			t.Errorf("%s: %q, %v", host, b, err)
 		}
 		_ = c.Close()
+	}
+}
+
+// Neither sending a picture nor receiving its packets allocates.
+func TestPacketsDoNotAllocate(t *testing.T) {
+	s := silent(t)
+	c := newConn(s, udp.Path{Remote: s.pc.Addr()}, time.Now(), 3)
+	c.peer, c.mtu = 7, 1500
+	picture := make([]byte, 8*MaxPayload)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := c.WriteChunks(picture, MaxPayload); err != nil {
+			t.Fatal(err)
+		}
+		c.out.ack(c.out.next) // the peer has it
+	}); n > 0 {
+		t.Errorf("%v allocations for a picture sent", n)
+	}
+	seq, packet := uint32(3), append(words(0, uint32(flagSolo)<<24, 0, c.id), make([]byte, MaxPayload)...)
+	if n := testing.AllocsPerRun(100, func() {
+		binary.BigEndian.PutUint32(packet, seq)
+		seq++
+		c.handle(parseHeader(packet), packet, time.Now())
+		if b, ok := c.in.pop(1<<62, 1<<62); !ok || len(b) != MaxPayload {
+			t.Fatal("it is not there")
+		} else {
+			c.in.release(b)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations for a packet received", n)
 	}
 }

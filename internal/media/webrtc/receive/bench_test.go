@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/pion/rtp"
 )
 
 // discard is a sink that keeps nothing.
@@ -39,5 +41,43 @@ func BenchmarkReceive(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	}
+}
+
+// A picture is allocated once, as a whole, and a packet of sound once: what is in order
+// is not copied on its way.
+func TestReceivingAllocates(t *testing.T) {
+	r := New(Formats{Video: videoPT, RTX: rtxPT, Audio: audioPT}, &discard{}, slog.New(slog.DiscardHandler), 9, time.Unix(1000, 0))
+	var s sender
+	now, sound := time.Unix(1000, 0), uint16(0)
+	send := func(key bool) (*rtp.Packet, []*rtp.Packet) {
+		sound++
+		return opusPacket(sound, 0x78), s.frame(key, 10_400)
+	}
+	take := func(opus *rtp.Packet, picture []*rtp.Packet) {
+		now = now.Add(time.Second / 30)
+		for _, p := range append(picture, opus) {
+			if err := r.Media(&p.Header, p.Payload, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	take(send(true))
+	const n = 20 // in less than the time in which a report is due
+	type turn struct {
+		opus    *rtp.Packet
+		picture []*rtp.Packet
+	}
+	var turns []turn
+	for range n + 1 {
+		opus, picture := send(false)
+		turns = append(turns, turn{opus, append(make([]*rtp.Packet, 0, len(picture)+1), picture...)})
+	}
+	i := 0
+	if got := testing.AllocsPerRun(n, func() {
+		take(turns[i].opus, turns[i].picture)
+		i++
+	}); got > 2 {
+		t.Errorf("%v allocations for a picture and a packet of sound", got)
 	}
 }
