@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -119,7 +120,7 @@ func BenchmarkFloorWHEP(b *testing.B) {
 			copy(at, source[i*packet:])
 			gcm.Seal(at[:12], nonce, at[12:], at[:12])
 		}
-		if err := socket.Send(&to, out, packet+gcm.Overhead()); err != nil && err != udp.ErrNoRoom {
+		if err := socket.Send(&to, out, packet+gcm.Overhead()); err != nil && !errors.Is(err, udp.ErrNoRoom) {
 			b.Fatal(err)
 		}
 	})
