@@ -23,7 +23,7 @@ func twoSizes(t *testing.T, seconds, gop int) string {
 	return "concat:" + strings.Join(files, "|")
 }
 
-// Another size in the middle of a connection, with times that begin anew, is a
+// FAULTS F5: another size in the middle of a connection, with times that begin anew, is a
 // new init behind one discontinuity in both playlists; hls.js and dash.js go on by
 // themselves, and so does who comes later.
 func TestParametersChange(t *testing.T) {

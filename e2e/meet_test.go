@@ -187,7 +187,7 @@ func TestSoundMeetsPicture(t *testing.T) {
 	}
 }
 
-// An encoder that sends sound alone is live within 3 s, and every output plays
+// FAULTS F6: an encoder that sends sound alone is live within 3 s, and every output plays
 // it, with a black picture.
 func TestSoundAlone(t *testing.T) {
 	parallel(t, browsers)

@@ -50,8 +50,9 @@ func oddStreams() []oddStream {
 	}
 }
 
-// Odd streams come out of the real binary as playlists that follow the rules and
-// media that decode without a word from ffmpeg. GLIMPSE_LONG adds the rarer ones.
+// Odd streams (FAULTS F5, F7 among them) come out of the real binary as playlists
+// that follow the rules and media that decode without a word from ffmpeg.
+// GLIMPSE_LONG adds the rarer ones.
 func TestOddStreams(t *testing.T) {
 	t.Parallel()
 	for _, odd := range oddStreams() {

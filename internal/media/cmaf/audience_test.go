@@ -238,7 +238,7 @@ func TestViewerDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// Sound that comes late, of whatever codec and parameters, takes the place of
+// FAULTS F6: sound that comes 30 s late, of whatever codec and parameters, takes the place of
 // silence without a new init and without a discontinuity: players have read the
 // tracks already.
 func TestLateSoundHasTheFormOfSilence(t *testing.T) {

@@ -13,8 +13,9 @@ const (
 	codeNotFound = "NetStream.Play.StreamNotFound"
 	codeFailed   = "NetStream.Play.Failed" // the stream is there, but not for this player
 
-	// playBuffer bounds what the kernel keeps for a slow player, so that the hub
-	// drops for it instead of the player falling ever further behind.
+	// playBuffer bounds what the kernel keeps for a slow player, besides what it has
+	// sent already, so that the hub drops for it instead of the player falling ever
+	// further behind. Where the kernel can it keeps less: keepShort.
 	playBuffer = 512 << 10
 )
 
@@ -31,6 +32,7 @@ func (c *play) Accept() error {
 	if b, ok := c.tcp.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = b.SetWriteBuffer(playBuffer)
 	}
+	keepShort(c.tcp)
 	return c.nc.SetReadDeadline(time.Time{})
 }
 
