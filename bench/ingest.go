@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"glimpse/bench/load"
 )
@@ -32,7 +35,7 @@ func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, 
 			return nil, err
 		}
 		figures = append(figures, figure{"memory_per_stream", (after - before) / 1024 / float64(t.n), "KiB"})
-		arrive, err := arriving(ctx, streams)
+		arrive, err := arriving(ctx, protocol, streams)
 		return append(figures, figure{"arriving", arrive, "streams"}), err
 	}
 }
@@ -76,18 +79,29 @@ func stopAll(publishers []*load.Publisher) (err error) {
 	return err
 }
 
-// arriving counts the streams that an RTMP reader gets a picture of.
-func arriving(ctx context.Context, streams []stream) (float64, error) {
+// arriving counts the streams that a reader gets a picture of: by WebRTC of those that
+// came so, for another reader's sound would have to be converted first.
+func arriving(ctx context.Context, protocol string, streams []stream) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	n := 0
-	for _, st := range streams {
-		if !firstPicture(ctx, load.RTMP, st.Play["rtmp"]) {
-			return float64(n), fmt.Errorf("stream %s of %d has no picture", st.ID, len(streams))
-		}
-		n++
+	play, read := "rtmp", load.RTMP
+	if protocol == "whip" {
+		play, read = "whep", load.WHEP
 	}
-	return float64(n), nil
+	var n atomic.Int64
+	var group errgroup.Group
+	group.SetLimit(joining)
+	for _, st := range streams {
+		group.Go(func() error {
+			if !firstPicture(ctx, read, st.Play[play]) {
+				return fmt.Errorf("stream %s of %d has no picture", st.ID, len(streams))
+			}
+			n.Add(1)
+			return nil
+		})
+	}
+	err := group.Wait()
+	return float64(n.Load()), err
 }
 
 // firstPicture reads until there is a picture.
