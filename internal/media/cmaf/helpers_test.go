@@ -49,6 +49,7 @@ const (
 	stereo48 = "1190"
 	stereo44 = "1210"
 	mono48   = "1188"
+	mono44   = "1208"
 )
 
 var start = time.Date(2026, 11, 21, 1, 0, 0, 0, time.UTC)

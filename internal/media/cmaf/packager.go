@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 )
@@ -149,7 +150,7 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 	defer m.store.audience.follow(nil)
 	defer m.store.audience.forget()
 	var buf []*frame.Frame
-	dropped := uint64(0)
+	dropped, standard := uint64(0), &frame.Track{Codec: codec.StandardAAC()}
 	ready := m.store.ready
 	for {
 		if buf, err = rd.Next(ctx, buf); err != nil {
@@ -166,7 +167,9 @@ func feed(ctx context.Context, run *hub.Run, m *muxer) (err error) {
 				}
 			}
 		}
-		m.store.audience.look()
+		if m.store.audience.look(); m.store.audience.latent.Load() {
+			m.setSource(standard) // what it will be, when it is
+		}
 		for _, f := range buf {
 			if err := m.frame(f); err != nil {
 				return err

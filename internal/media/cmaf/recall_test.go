@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"glimpse/internal/media/codec"
+	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
 )
 
@@ -118,6 +121,67 @@ func TestRecall(t *testing.T) {
 			}
 		}
 		wantSound(t, s, third.Wall.Sub(store.Origin()), now-300*time.Millisecond)
+	})
+}
+
+// Who comes with Opus after somebody with AAC of another form is heard in the past too:
+// silence has the form that the sound will have.
+func TestRecallAfterAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		p := New(Config{}, log)
+		h := hub.New(hub.Config{Converter: &toAAC{}}, log, p.Output)
+		defer h.Close()
+		stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub, err := h.Publish("key", hub.PublisherInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pub.Close()
+		const change, end = 10 * time.Second, 30 * time.Second
+		tracks := map[time.Duration]*frame.Track{0: audioTrack(t, mono44), change: {Codec: &codec.Opus{Channels: 2}}}
+		if err := pub.SetTrack(videoTrack(t, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for at := time.Duration(0); at < end; at += 20 * time.Millisecond {
+			if track := tracks[at]; track != nil {
+				err = pub.SetTrack(track)
+			}
+			if at%(40*time.Millisecond) == 0 {
+				key := at%(2*time.Second) == 0
+				err = errors.Join(err, pub.Video(at, at, key, payload(300, key)))
+			}
+			if err := errors.Join(err, pub.Audio(at, []byte{0xfc, 0xff, 0xfe})); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		store := p.Store(stream.Run())
+		var bringing sync.WaitGroup
+		bringing.Go(func() { // pictures bring what was converted
+			for at := time.Duration(end); at < end+time.Second; at += 40 * time.Millisecond {
+				_ = pub.Video(at, at, false, payload(300, false))
+				time.Sleep(40 * time.Millisecond)
+			}
+		})
+		if err := store.Recall(t.Context(), firstPicture); err != nil {
+			t.Error(err)
+		}
+		bringing.Wait()
+		s := store.Audio().Snapshot()
+		var spoken *Snapshot
+		for i, seg := range s.Segments {
+			if codec.Same(seg.Init.Codec, codec.StandardAAC()) && spoken == nil {
+				spoken = &Snapshot{Segments: s.Segments[i:]}
+			}
+		}
+		if spoken == nil {
+			t.Fatal("the sound keeps the form of who came first")
+		}
+		wantSound(t, spoken, firstPicture+change+2*time.Second, firstPicture+end-500*time.Millisecond)
 	})
 }
 
