@@ -21,7 +21,7 @@ type absence struct {
 // protocol. Readers by RTMP, SRT, WebRTC, LL-HLS and DASH are never closed and show
 // live pictures at most 2 s after the return. So do pages by WebRTC, hls.js and
 // dash.js, each in a browser of its own, without being loaded anew; how soon is asked
-// of them in the long run only, where nothing else takes the processor. dash.js has 2 s
+// of them in the long run only, where nothing else takes the processor. dash.js has 3 s
 // more: the 5 s that a publisher was silent for it makes good by playing faster.
 // GLIMPSE_LONG adds more and longer absences. Four browsers: no other test beside it.
 //
@@ -108,7 +108,7 @@ func TestPublisherReturns(t *testing.T) {
 			_, reader := readers[name]
 			within := backWithin
 			if name == "page by dash" {
-				within += 2 * time.Second
+				within += 3 * time.Second
 			}
 			if took[name] > within && (reader || long) {
 				t.Errorf("back by %s: %s shows live pictures after %v", a.way, name, took[name])
