@@ -56,7 +56,7 @@ type recordingClipInput struct {
 func (a *API) registerClips(h huma.API) {
 	op := operation("make-clip", http.MethodPost, "/streams/{id}/clips", "Make an MP4 of what was just seen, or of a time between two others",
 		http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusInsufficientStorage)
-	op.Description = "Nothing is transcoded; it begins and ends exactly where it was asked to. A live stream is kept in memory for a minute; " +
+	op.Description = "Nothing is transcoded; it begins with the picture that is shown at the time asked for, and is exactly as long as asked. A live stream is kept in memory for a minute; " +
 		"of older times its recordings are used. A clip holds no change of parameters: it begins after the last one in its time."
 	huma.Register(h, op, func(ctx context.Context, in *streamClipInput) (*recordingOutput, error) {
 		if !a.known(in.ID) {

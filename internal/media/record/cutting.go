@@ -46,21 +46,29 @@ func (p piece) cut(i, j int) piece {
 	return p
 }
 
+// snapMost is how long a picture may be shown already when a clip begins with it.
+const snapMost = 250 * time.Millisecond
+
 // trim keeps what is needed to show the time from c.from to c.to: pictures from
-// the last key frame that is shown by then. A clip that would begin before its
-// first key frame begins there. It reports whether anything is left.
+// the last key frame that is shown by then. A clip begins with a whole picture, so
+// that it is up to one picture earlier: players do not agree on what an edit within a
+// picture means, and some show all others earlier, beside their sound. One that would
+// begin before its first key frame begins there. It reports whether anything is left.
 func (c *cutting) trim() bool {
 	begin, found := uint64(0), false
 	v := &c.tracks[video]
-	first := time.Duration(-1)
+	first, picture := time.Duration(-1), time.Duration(-1)
 	for _, p := range c.pieces {
 		if p.run.Track != video {
 			continue
 		}
 		at := p.run.Time
 		for _, s := range p.run.Samples {
+			shown := v.Time(uint64(max(0, int64(at)+int64(s.Offset))))
+			if shown <= c.from {
+				picture = max(picture, shown)
+			}
 			if s.Key {
-				shown := v.Time(uint64(max(0, int64(at)+int64(s.Offset))))
 				if first < 0 {
 					first = shown
 				}
@@ -73,6 +81,9 @@ func (c *cutting) trim() bool {
 	}
 	if !found {
 		return false
+	}
+	if early := c.from - picture; picture >= 0 && early <= snapMost {
+		c.wall, c.from, c.to = c.wall.Add(-early), picture, c.to-early
 	}
 	if c.from < first {
 		c.wall = c.wall.Add(first - c.from)
