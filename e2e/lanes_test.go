@@ -8,7 +8,7 @@ import "testing"
 // alone): it would keep its place while it waits for them.
 var (
 	browsers = make(chan struct{}, 2)
-	others   = make(chan struct{}, 3)
+	others   = make(chan struct{}, 2)
 )
 
 // parallel lets the test run beside others, in its lane.

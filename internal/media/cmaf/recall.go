@@ -50,6 +50,7 @@ type memory struct {
 	from   time.Duration // media time
 	frames []*frame.Frame
 	all    bool // nothing is converted live: what is newer than the store is welcome
+	failed bool // it could not be converted
 }
 
 // remember says how sound since a media time is converted, until forget.
@@ -150,12 +151,12 @@ func (s *Store) recall(from time.Duration) (busy <-chan struct{}, err error) {
 		if err != nil {
 			a.failed, a.why = time.Now(), err
 		}
-		if err != nil || a.past == nil {
+		if a.past == nil {
 			close(done)
 			a.busy = nil
 			return
 		}
-		a.ready = &memory{from: from, frames: frames, all: a.release == nil}
+		a.ready = &memory{from: from, frames: frames, all: a.release == nil, failed: err != nil}
 		a.wait(0) // the next frame brings it
 	})
 	return done, nil
@@ -188,6 +189,13 @@ func (m *muxer) recalled(memory *memory) {
 		return
 	}
 	w := &m.audio
+	if memory.failed {
+		if memory.all { // who asked gets pictures with silence
+			m.fill(m.front, never)
+		}
+		w.publish()
+		return
+	}
 	v := voice{m: m, memory: memory}
 	for i, seg := range w.segments {
 		w.segments[i] = v.segment(seg)
