@@ -247,14 +247,7 @@ func TestLateSoundHasTheFormOfSilence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := slog.New(slog.DiscardHandler)
-				p := New(Config{}, log)
-				h := hub.New(hub.Config{Converter: &toAAC{}}, log, p.Output)
-				defer h.Close()
-				stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
-				if err != nil {
-					t.Fatal(err)
-				}
+				p, h, stream := packaged(t, &toAAC{})
 				pub, err := h.Publish("key", hub.PublisherInfo{})
 				if err != nil {
 					t.Fatal(err)

@@ -3,6 +3,7 @@ package cmaf
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -186,4 +188,18 @@ func parse(t testing.TB, s *Snapshot) []*fmp4.Sample {
 		}
 	}
 	return samples
+}
+
+// packaged is a hub, closed with the test, and its stream s1, which is packaged.
+func packaged(t *testing.T, conv hub.Converter) (*Packager, *hub.Hub, *hub.Stream) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	p := New(Config{}, log)
+	h := hub.New(hub.Config{Converter: conv}, log, p.Output)
+	t.Cleanup(h.Close)
+	stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, h, stream
 }

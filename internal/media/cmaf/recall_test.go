@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,14 +19,7 @@ import (
 func withRecall(t *testing.T, conv *toAAC, try func(t *testing.T, store *Store, now time.Duration)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		log := slog.New(slog.DiscardHandler)
-		p := New(Config{}, log)
-		h := hub.New(hub.Config{Converter: conv}, log, p.Output)
-		defer h.Close()
-		stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, h, stream := packaged(t, conv)
 		done := false
 		withOpus(t, h, 36*time.Second, 0, func(at time.Duration) {
 			if at == 30*time.Second {
@@ -128,14 +120,7 @@ func TestRecall(t *testing.T) {
 // silence has the form that the sound will have.
 func TestRecallAfterAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := slog.New(slog.DiscardHandler)
-		p := New(Config{}, log)
-		h := hub.New(hub.Config{Converter: &toAAC{}}, log, p.Output)
-		defer h.Close()
-		stream, err := h.Open(hub.Spec{ID: "s1", IngestKey: "key", PlaybackID: "pb"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, h, stream := packaged(t, &toAAC{})
 		pub, err := h.Publish("key", hub.PublisherInfo{})
 		if err != nil {
 			t.Fatal(err)
