@@ -106,7 +106,7 @@ func TestGlassesKilled(t *testing.T) {
 // Glasses that obey and never publish: a stop while the start is pending ends
 // it at once, and a start that is left alone ends before the SDK gives up.
 func TestGlassesNeverPublish(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	together(t, styles, func(t *testing.T, style string) {
 		const user, pkg = "wearer@example.com", "com.example.pending"
 		port := freePort(t)

@@ -15,7 +15,7 @@ import (
 // B5 B11 B12 B13 B17 B18 B20 B24 B25 B28 B29 B32 B33 B34 B35 B36 B37 B38 B39 B40 B41 B42 B44
 // C2 C6 C9 C18 C19 C22 C30 C36 C37 C38 C46 C49 C51 C57 C63 C64 D5 D6 D7 D10 D12 D14 D16 D17 D20 D21
 func TestApps(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	for i, style := range styles {
 		t.Run(style, func(t *testing.T) {
 			parallel(t, others)

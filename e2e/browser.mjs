@@ -21,7 +21,7 @@ const commands = {
   // open shows a URL. options: {noWebRTC, refuseWHEP, width, height, dark}
   async open(name, url, options = {}) {
     const context = await browser.newContext({
-      viewport: { width: options.width ?? 800, height: options.height ?? 600 },
+      viewport: { width: options.width ?? 480, height: options.height ?? 360 }, // painting costs by the area
       colorScheme: options.dark ? 'dark' : 'light',
     });
     const page = await context.newPage();

@@ -19,6 +19,7 @@ import (
 //
 // C27
 func TestPastOfUnwatchedOpus(t *testing.T) {
+	alone(t)
 	c := startCloud(t, "")
 	clipped, rewound := c.newStream(), c.newStream()
 	clip := encodeOpus(t, beeping)

@@ -86,6 +86,7 @@ func (v verdict) good(exact bool, seconds int) bool {
 //
 // E2 E5 E15 E18 E22 E36 E37 E38 E39 E43 E50
 func TestDetectionsPage(t *testing.T) {
+	alone(t)
 	c := startLooking(t, "")
 	det, _ := startDetector(t, "--watch", c.url+"/live/stream")
 	publishClip(t, c.rtmp+"/live/stream")

@@ -111,6 +111,7 @@ func judge(truth []truthBox, d protocol.Detections) score.Picture {
 //
 // E1 E3 E15 E22 E23 E24 E33 E51
 func TestDetector(t *testing.T) {
+	alone(t)
 	c := startLooking(t, "")
 	det, _ := startDetector(t, "--watch", c.url+"/live/stream")
 	det.waitLine("Detector: no video", 0)

@@ -256,7 +256,7 @@ func countRTMP(t *testing.T, target string, seconds int) (name string, pictures 
 // H.265 and AV1 with Opus, published by enhanced RTMP, are read by ffmpeg from
 // HLS and DASH, by another library from RTMP; what cannot carry them says so.
 func TestEnhancedRTMP(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	for codec, mime := range map[string]string{"H.265": "hvc1.1.6.", "AV1": "av01.0."} {
 		t.Run(codec, func(t *testing.T) {
 			parallel(t, browsers)
@@ -284,8 +284,7 @@ func TestEnhancedRTMP(t *testing.T) {
 			if code, _, body := get(t, s.Play["hls"]); code != http.StatusOK || !bytes.Contains(body, []byte(`CODECS="`+mime)) {
 				t.Errorf("multivariant playlist %d: %s", code, body)
 			}
-			wantMoving(t, s.Play["hls"])
-			wantMoving(t, s.Play["dash"])
+			together(t, []string{"hls", "dash"}, func(t *testing.T, output string) { wantMoving(t, s.Play[output]) })
 			b := startBrowser(t)
 			b.do(nil, "open", "page", strings.TrimSuffix(s.Play["hls"], "/index.m3u8"))
 			shown := "glimpse.protocol === 'hls' && glimpse.framesDecoded > 30 && glimpse.reason.includes('AV1')"

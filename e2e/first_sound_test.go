@@ -40,6 +40,7 @@ const soundWithin = 500 * time.Millisecond
 // is a fault each time. Not in parallel, for the same reason; whole segments, which
 // take longer still, in the long run only.
 func TestFirstSound(t *testing.T) {
+	alone(t)
 	c := startCloud(t, withSRT)
 	opus := encodeOpus(t, "sine=frequency=440:sample_rate=48000")
 	b := startBrowser(t)

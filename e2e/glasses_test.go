@@ -82,7 +82,7 @@ func TestGoneForAMinute(t *testing.T) {
 	if os.Getenv("GLIMPSE_LONG") == "" {
 		t.Skip("four minutes; GLIMPSE_LONG=1 runs it, and internal/glasses does on fake time")
 	}
-	t.Parallel()
+	parallel(t, nil)
 	for _, gone := range []string{"59s", "61s"} {
 		for _, how := range []string{"drop", "phone off"} {
 			t.Run(how+" "+gone, func(t *testing.T) {
@@ -135,7 +135,7 @@ func movesAgain(t *testing.T, url string) {
 //
 // D1 D8
 func TestGlassesPublishByAll(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	const user, pkg = "wearer@example.com", "com.example.ways"
 	for _, prefer := range []string{"rtmp", "rtmps", "srt", "whip"} {
 		t.Run(prefer, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestGlassesPublishByAll(t *testing.T) {
 //
 // D4 D8
 func TestRestreamedGlassesPublishBySRT(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	const user, pkg = "wearer@example.com", "com.example.onward"
 	port := freePort(t)
 	platform, _, _ := nginx(t)

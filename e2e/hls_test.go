@@ -28,6 +28,7 @@ seen.latency = () => (Date.now() - hls.playingDate.getTime()) / 1000;
 //
 // C48
 func TestHLSPlayer(t *testing.T) {
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

@@ -66,7 +66,7 @@ func TestPlayerPageByHTTPS(t *testing.T) {
 // test server of Let's Encrypt, stands in for theirs), serves HTTPS and RTMPS,
 // and is kept over a restart; other names get the own authority's.
 func TestPublicCertificate(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	const domain = "cloud.example.test"
 	ca := startACME(t)
 	rtmps := freeAddr(t)
@@ -95,7 +95,7 @@ func TestPublicCertificate(t *testing.T) {
 // Without the authority people still reach the server, with the own certificate,
 // and the log says why.
 func TestPublicCertificateUnavailable(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	const domain = "cloud.example.test"
 	at := freeAddr(t)
 	c := startCloud(t, fmt.Sprintf("https: {addr: %q, domain: %s, directory: \"https://%s/dir\"}\n", at, domain, freeAddr(t)))

@@ -83,7 +83,7 @@ func jumpy(wrap time.Duration) func(time.Duration) time.Duration {
 //
 // F4
 func TestEncoderClockJumps(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	clip := encodeOpus(t, beeping)
 	for _, way := range []struct {
 		name    string

@@ -13,7 +13,7 @@ import (
 //
 // F21
 func TestGlassesAnswerBadly(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	const pkg, target = "com.example.deaf", "rtmp://127.0.0.1:9/live/k"
 	port := freePort(t)
 	bad := map[string]func(n int, id string) []string{

@@ -351,7 +351,7 @@ var long = os.Getenv("GLIMPSE_LONG") != ""
 //
 // F13 F20 (their parts about holds, counts and writes)
 func TestKilledAtRandom(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	kills := 5
 	if long {
 		kills = 20

@@ -12,7 +12,7 @@ import (
 //
 // D1 D15
 func TestEveryWayInAndOut(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\n")
 	for in, some := range map[string][]string{"rtmp": {"srt"}, "rtmps": {"whep"}, "srt": {"dash"}, "whip": {"rtmp", "hls"}} {
 		t.Run(in, func(t *testing.T) {

@@ -133,7 +133,7 @@ const inPage = 150
 // it, whether the source sends AAC, with B-frames or without, or Opus; and where
 // they come out of players. GLIMPSE_LONG adds those of the plainest stream.
 func TestSoundMeetsPicture(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	c := startCloud(t, withSRT)
 	for name, feed := range map[string]func(t *testing.T, url string){
 		"AAC":               func(t *testing.T, url string) { publishFlashes(t, url, "0") },
@@ -148,13 +148,13 @@ func TestSoundMeetsPicture(t *testing.T) {
 				code, _, _ := get(t, s.Play["hls"])
 				return code == 200
 			})
-			for _, output := range []string{"hls", "dash", "rtmp", "srt"} {
+			together(t, []string{"hls", "dash", "rtmp", "srt"}, func(t *testing.T, output string) {
 				ms := lag(t, s.Play[output])
-				t.Logf("%s: pictures are %.0f ms behind the sound", output, ms)
+				t.Logf("pictures are %.0f ms behind the sound", ms)
 				if math.Abs(ms) > 40 {
-					t.Errorf("%s: pictures are %.0f ms behind the sound", output, ms)
+					t.Errorf("pictures are %.0f ms behind the sound", ms)
 				}
-			}
+			})
 			if !long && name == "AAC" {
 				return // players hear the same as the demuxers
 			}
@@ -196,11 +196,11 @@ func TestSoundAlone(t *testing.T) {
 	start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
 		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", "-c:a", "aac", "-ac", "2", "-b:a", "96k", "-f", "flv", s.Ingest["rtmp"])
 	c.wantStatus(s.ID, "live")
-	for _, output := range []string{"hls", "dash", "rtmp", "srt"} {
+	together(t, []string{"hls", "dash", "rtmp", "srt"}, func(t *testing.T, output string) {
 		if pictures, volume := watch(t, s.Play[output], 5); pictures < 10 || volume < -60 {
-			t.Errorf("%s: %d pictures, %.0f dB", output, pictures, volume)
+			t.Errorf("%d pictures, %.0f dB", pictures, volume)
 		}
-	}
+	})
 	b := startBrowser(t)
 	for _, protocol := range []string{"webrtc", "hls"} {
 		b.do(nil, "open", protocol, s.Play["page"]+"?protocol="+protocol)

@@ -54,7 +54,7 @@ func oddStreams() []oddStream {
 // that follow the rules and media that decode without a word from ffmpeg.
 // GLIMPSE_LONG adds the rarer ones.
 func TestOddStreams(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	for _, odd := range oddStreams() {
 		if odd.long && !long {
 			continue

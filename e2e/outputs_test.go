@@ -294,13 +294,13 @@ func TestOutputsLive(t *testing.T) {
 //
 // FAULTS F12
 func TestOutputsOutliveChildren(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	sink := startCloud(t, "")
 	for name, script := range map[string]string{
 		"missing": "", "dies": "exit 1", "hangs": "exec sleep 1000", "nonsense": "while echo nonsense; do sleep 0.1; done",
 	} {
 		t.Run(name, func(t *testing.T) {
-			parallel(t, others)
+			parallel(t, waiting)
 			dir := t.TempDir()
 			if script != "" {
 				if err := os.WriteFile(filepath.Join(dir, "ffmpeg"), []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+script+"\n"), 0o755); err != nil {

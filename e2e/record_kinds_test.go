@@ -40,7 +40,7 @@ func (r recording) download(t *testing.T) (path string) {
 //
 // C27 D8
 func TestRecordingOfOpus(t *testing.T) {
-	t.Parallel()
+	parallel(t, nil)
 	for codec, env := range map[string][]string{"aac": nil, "opus": {"PATH=" + t.TempDir()}} {
 		t.Run(codec, func(t *testing.T) {
 			parallel(t, browsers)

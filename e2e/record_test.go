@@ -153,7 +153,7 @@ func TestRecordingKilled(t *testing.T) {
 //
 // C27 E41 F14
 func TestRecordingByAPI(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

@@ -43,6 +43,7 @@ func TestReplay(t *testing.T) {
 	b.do(nil, "open", "clip", clip.Page)
 	b.wantReplay("clip", 7)
 	b.wantNoFaults("clip")
+	b.do(nil, "close", "clip")
 
 	b.do(nil, "open", "past", s.Play["page"]+"?t=-8")
 	b.waitPlayer("past", "glimpse.past && glimpse.protocol === 'hls' && glimpse.latencyMs > 6000 && glimpse.latencyMs < 12000")
@@ -55,6 +56,7 @@ func TestReplay(t *testing.T) {
 	b.do(nil, "click", "past", "text=/10 s/")
 	b.waitPlayer("past", "glimpse.past && glimpse.protocol === 'hls' && glimpse.latencyMs > 7000")
 	b.wantNoFaults("past")
+	b.do(nil, "close", "past")
 	_, _, list := get(t, s.Play["hls"]+"?t=-8")
 	if !strings.Contains(string(list), "#EXT-X-START:TIME-OFFSET=-8.00000,PRECISE=YES") {
 		t.Errorf("%s", list)
@@ -68,6 +70,7 @@ func TestReplay(t *testing.T) {
 	}
 	b.do(nil, "open", "growing", rec.Page)
 	b.wantReplay("growing", 8)
+	b.do(nil, "close", "growing")
 	source.stop()
 	if code := c.api("DELETE", "/api/v1/streams/"+rec.Stream+"/recording", nil, &rec); code != http.StatusOK {
 		t.Fatalf("stop: %d", code)

@@ -77,7 +77,7 @@ func TestRestream(t *testing.T) {
 // absence and its return by SRT: both destinations see one stream, without a break
 // of the connection, and pictures all the time.
 func TestRestreamHolds(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	sink := startCloud(t, withSRT)
 	c := startCloud(t, withSRT+"rtmps: {addr: \"127.0.0.1:0\"}\noutbound: {allow_private: true}\n")
 	byRTMP, bySRT := sink.newStream(), sink.newStream()

@@ -27,6 +27,7 @@ type absence struct {
 //
 // F1
 func TestPublisherReturns(t *testing.T) {
+	alone(t)
 	absences := []absence{{"whip", 3 * time.Second}, {"srt", 3 * time.Second}}
 	if long {
 		absences = []absence{{"whip", 3 * time.Second}, {"whip", 20 * time.Second}, {"srt", 59 * time.Second}, {"whip", 3 * time.Second},

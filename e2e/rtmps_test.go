@@ -19,7 +19,7 @@ import (
 //
 // D1
 func TestRTMPS(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, "rtmps: {addr: \"127.0.0.1:0\"}\n")
 	var server struct {
 		RTMPS struct{ Addr string } `json:"rtmps"`
@@ -52,7 +52,7 @@ func TestRTMPS(t *testing.T) {
 //
 // D1
 func TestSRTPassphrase(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, strings.Replace(withSRT, "}", ", latency: 400ms}", 1))
 	const passphrase = "correct-horse-battery"
 	var s stream

@@ -14,7 +14,7 @@ const withSRT = "srt: {addr: \"127.0.0.1:0\"}\n"
 //
 // D1
 func TestSRT(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, withSRT)
 	s := c.newStream()
 	if s.Ingest["srt"] == "" || s.Play["srt"] == "" {
@@ -30,9 +30,7 @@ func TestSRT(t *testing.T) {
 		})
 	}
 	status("live")
-	for _, output := range []string{"srt", "rtmp", "hls"} {
-		wantMoving(t, s.Play[output])
-	}
+	together(t, []string{"srt", "rtmp", "hls"}, func(t *testing.T, output string) { wantMoving(t, s.Play[output]) })
 	readers := map[string]*process{}
 	for _, output := range []string{"srt", "rtmp"} {
 		readers[output] = start(t, "ffmpeg "+output+" reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
@@ -61,7 +59,7 @@ func TestSRT(t *testing.T) {
 //
 // D3
 func TestDirectBySRT(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	const user, pkg = "wearer@example.com", "com.example.local"
 	port, at := freePort(t), freePort(t)
 	c := startCloud(t, "apps:\n"+appConfig(pkg, port, "CAMERA, MICROPHONE")+"users:\n  - {id: "+user+"}\n")

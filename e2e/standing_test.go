@@ -13,7 +13,7 @@ import (
 //
 // A5 A6 B6 B19 B23 C34 E4 E40
 func TestStandingStream(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, "")
 	s := c.newStream()
 	for _, key := range []string{"page", "whep", "hls", "dash", "thumbnail", "rtmp"} {
@@ -52,7 +52,7 @@ func TestStandingStream(t *testing.T) {
 //
 // A21 E11 E12 E14 E30
 func TestConfiguredStream(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, "streams:\n  - {name: stream, ingest_key: stream, playback_id: stream}\n")
 	publish(t, c.rtmp+"/live/stream")
 	eventually(t, "the playlist answers", func() bool {
@@ -73,7 +73,7 @@ func TestConfiguredStream(t *testing.T) {
 
 // A publisher that goes away and comes back finds its readers still there.
 func TestPublisherComesBack(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	c := startCloud(t, "")
 	s := c.newStream()
 	first := publish(t, s.Ingest["rtmp"])

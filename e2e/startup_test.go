@@ -87,7 +87,7 @@ var coreToken = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]+\n$`)
 // `glimpse user token` prints the token and nothing else, before the server's
 // first start and beside it, and both work.
 func TestUserToken(t *testing.T) {
-	parallel(t, others)
+	parallel(t, waiting)
 	path := configFile(t, "http: {addr: \"127.0.0.1:0\"}\nrtmp: {addr: \"\"}\nhttps: {addr: \"\"}\nrtmps: {addr: \"\"}\nsrt: {addr: \"\"}\nwebrtc: {addr: \"\"}\n")
 	token := func() string {
 		code, stdout, stderr := ended(t, "user", "token", "Me@Example.com", "--config", path)

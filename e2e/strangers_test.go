@@ -221,6 +221,7 @@ func (p *process) resetPeak() {
 //
 // F24
 func TestStrangers(t *testing.T) {
+	alone(t)
 	const user, pkg, most, lasting = "wearer@example.com", "com.example.known", 64.0, 15 * time.Second
 	port := freePort(t)
 	c := startCloud(t, withSRT+"https: {addr: \"127.0.0.1:0\"}\nrtmps: {addr: \"127.0.0.1:0\"}\n"+

@@ -130,6 +130,7 @@ type received struct {
 // the viewer does not have to ask for key frames. Not in parallel: what a browser
 // without a processor shows says nothing of the network.
 func TestWebRTCWithLoss(t *testing.T) {
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
@@ -187,6 +188,7 @@ func TestWebRTCByTCP(t *testing.T) {
 // by WebRTC, and then LL-HLS; the others are not harmed. Beside no other test: how long
 // the other one's picture stands still is judged.
 func TestSlowViewerGetsHLS(t *testing.T) {
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
@@ -242,6 +244,7 @@ func TestLatencyAfterJoin(t *testing.T) {
 // screen of Chromium, by the sender reports: not by the page's guess without them.
 // Not in parallel: what a browser without a processor shows says nothing of the server.
 func TestServerAdds(t *testing.T) {
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

@@ -50,6 +50,7 @@ func TestChromiumPublishesByWHIP(t *testing.T) {
 // whole pictures, and key frames are asked for no more than segments need. Not in
 // parallel: a browser that has no processor sends again too late.
 func TestChromiumPublishesWithLoss(t *testing.T) {
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	m, _ := c.waitLine(`WebRTC\s+(127\.0\.0\.1:\d+)`, 0)
