@@ -24,6 +24,7 @@ type pictures struct {
 	bad     bool // what is left of it is of no use
 	unsure  bool // the next packet may not be the first of its picture
 	needKey bool // pictures are of no use before a key frame
+	showing bool // a picture was handed over, the newest at this time:
 	shown   time.Duration
 	out     [2]picture
 }

@@ -261,6 +261,19 @@ func TestBFrames(t *testing.T) {
 	}
 }
 
+// On a busy machine the first packets are in the socket before there is a receiver:
+// their times are before its first moment.
+func TestPacketsBeforeTheReceiver(t *testing.T) {
+	r := newRig(t)
+	r.now = r.now.Add(-70 * time.Millisecond)
+	r.give(r.frame(true, 500)...)
+	r.give(r.frame(false, 500)...)
+	r.want("both", 0, 1)
+	if at := r.shown[0].pts; at != -70*time.Millisecond {
+		t.Errorf("the first picture is at %v", at)
+	}
+}
+
 // Resolution changes by themselves: new parameters, the same timeline.
 func TestNewParameters(t *testing.T) {
 	r := newRig(t)

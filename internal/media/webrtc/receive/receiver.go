@@ -82,7 +82,8 @@ type Receiver struct {
 	nacks    []uint16
 }
 
-// New returns a receiver that writes into sink. now is its first moment.
+// New returns a receiver that writes into sink. now is its first moment; packets may
+// have come to the socket before.
 func New(f Formats, sink serve.Sink, log *slog.Logger, ourSSRC uint32, now time.Time) *Receiver {
 	r := &Receiver{
 		formats: f, intake: serve.Intake{Out: sink, Log: log}, start: now, ourSSRC: ourSSRC,
@@ -216,10 +217,10 @@ func (r *Receiver) picture(p packet, gap bool, now time.Time) error {
 			r.keys.want()
 			continue
 		}
-		if back := r.pictures.shown - done.at; back > 0 && back < time.Second && !r.pictures.needKey {
+		if back := r.pictures.shown - done.at; r.pictures.showing && back > 0 && back < time.Second && !r.pictures.needKey {
 			return ErrReordered
 		}
-		r.pictures.shown, r.pictures.needKey = done.at, false
+		r.pictures.shown, r.pictures.showing, r.pictures.needKey = done.at, true, false
 		if err := r.intake.Picture(done.at, done.at, done.payload); err != nil {
 			return err
 		}
