@@ -219,7 +219,7 @@ func TestSlowViewerGetsHLS(t *testing.T) {
 // MEDIA J: two seconds after it joined, a viewer is at most 300 ms behind, whatever
 // the phase of the group of pictures that it came in.
 func TestLatencyAfterJoin(t *testing.T) {
-	parallel(t, browsers)
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])

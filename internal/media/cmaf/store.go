@@ -112,6 +112,23 @@ func (r *Rendition) Wait(ctx context.Context, number uint64, part int) (*Snapsho
 	}
 }
 
+// Closed waits until a segment of each track is closed, which the second picture
+// does. It ends with ctx's error, or ErrEnded.
+func (s *Store) Closed(ctx context.Context) error {
+	for _, r := range []*Rendition{s.Video(), s.Audio()} {
+		for now := r.Snapshot(); len(now.Segments) == 0 || now.Segments[0].Number >= now.NextNumber; now = r.Snapshot() {
+			select {
+			case <-now.Changed():
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-s.done:
+				return ErrEnded
+			}
+		}
+	}
+	return nil
+}
+
 // Snapshot is a rendition at one moment. It is immutable and may be kept.
 type Snapshot struct {
 	// Segments are consecutive, oldest first; each has at least one part. Only

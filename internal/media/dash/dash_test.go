@@ -394,6 +394,20 @@ func TestTime(t *testing.T) {
 	}
 }
 
+// Who comes before a stream's first segment waits for it, in the same request.
+func TestTooEarly(t *testing.T) {
+	w := newWorld(t)
+	came := make(chan *httptest.ResponseRecorder)
+	go func() {
+		rw, _ := w.get(t)
+		came <- rw
+	}()
+	w.feed(3)
+	if rw := <-came; rw.Code != http.StatusOK {
+		t.Errorf("%d: %s", rw.Code, rw.Body)
+	}
+}
+
 // An unknown stream is 404, another method 405.
 func TestRefusals(t *testing.T) {
 	h := New(cmaf.New(cmaf.Config{}, slog.New(slog.DiscardHandler)), viewers.New())

@@ -21,6 +21,9 @@ const (
 	PublicName = "public.mpd"
 )
 
+// firstClosed bounds the wait for a stream's first segments, as that of playlists.
+const firstClosed = 3 * time.Second
+
 // timeQuery asks for the server's time instead of the MPD.
 const timeQuery = "time"
 
@@ -44,7 +47,7 @@ func Handles(rest string) bool { return strings.HasSuffix(rest, ".mpd") }
 
 // ServeHTTP answers a request below a stream's playback path: rest is what follows
 // /live/<playback id>/. 404 without a stream (nil), 503 while nothing can be
-// played. With ?time it answers with the server's time (ISO 8601), for players'
+// played, for which it waits 3 s when the stream is live, 429 when too many wait. With ?time it answers with the server's time (ISO 8601), for players'
 // clocks; with ?compat, and to GStreamer, with a description of whole segments for
 // players that stumble over low latency.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.Stream, rest string) {
@@ -72,8 +75,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 	redirect := session == "" && name == Name
 	// Only what no cache keeps depends on who asks.
 	f := form{compatible: r.URL.RawQuery == query || redirect && strings.HasPrefix(r.UserAgent(), "GStreamer ")}
-	body := h.body(r.Context(), stream, f, !redirect)
+	body, ok := h.body(r.Context(), stream, session, f, !redirect)
 	switch {
+	case !ok:
+		header.Set("Retry-After", "1")
+		http.Error(w, "Too many requests of this viewer are waiting already.", http.StatusTooManyRequests)
+		return
 	case body == nil:
 		header.Set("Retry-After", "1")
 		http.Error(w, "The stream is not live now.", http.StatusServiceUnavailable)
@@ -96,12 +103,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.
 }
 
 // body is the MPD of a stream's run, made once per change of its sound, which
-// is cut last. patient waits for sound that has to be
-// converted first, also when there is none that would do.
-func (h *Handler) body(ctx context.Context, stream *hub.Stream, f form, patient bool) []byte {
+// is cut last; nil when there is none within firstClosed. patient waits for sound
+// that has to be converted first, also when there is some that would do. ok is false
+// when too many requests of the session wait already.
+func (h *Handler) body(ctx context.Context, stream *hub.Stream, session string, f form, patient bool) (body []byte, ok bool) {
 	store := h.stores.Store(stream.Run())
 	if store == nil {
-		return nil
+		return nil, true
 	}
 	made := func() []byte {
 		made := store.Audio().Snapshot().Derive(f, func(*cmaf.Snapshot) any { return mpd(store, f, time.Now()) })
@@ -110,9 +118,21 @@ func (h *Handler) body(ctx context.Context, stream *hub.Stream, f form, patient 
 	}
 	if store.Expect(); !patient {
 		if body := made(); body != nil {
-			return body
+			return body, true
 		}
 	}
 	store.Watch(ctx)
-	return made()
+	if body := made(); body != nil {
+		return body, true
+	}
+	// A stream that has just begun: players give up where they are refused.
+	release, ok := h.viewers.Block(stream, session)
+	if !ok {
+		return nil, false
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, firstClosed)
+	defer cancel()
+	_ = store.Closed(ctx) // what is there by then will do
+	return made(), true
 }

@@ -204,23 +204,14 @@ func (v *viewer) multivariant(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "Bad playlist request: "+err.Error()+".")
 		return
 	}
-	v.closed(r.Context())
+	// ffmpeg 5 dies of a playlist without a closed segment. Streams of a picture now and
+	// then are not waited for: what is there will do.
+	ctx, cancel := context.WithTimeout(r.Context(), firstClosed)
+	defer cancel()
+	_ = v.store.Closed(ctx)
 	body := multivariant(v.store, viewers.Name(viewers.HLS), back)
 	w.Header().Set("Cache-Control", "no-store")
 	send(w, r, listType, body)
-}
-
-// closed waits until a segment of each track is closed, which the second picture
-// does: ffmpeg 5 dies of a playlist without one. Streams of a picture now and then
-// are not waited for.
-func (v *viewer) closed(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, firstClosed)
-	defer cancel()
-	for _, rd := range []*cmaf.Rendition{v.store.Video(), v.store.Audio()} {
-		if s := rd.Snapshot(); len(s.Segments) > 0 {
-			_, _ = rd.Wait(ctx, s.Segments[0].Number, -1) // what is there will do
-		}
-	}
 }
 
 func tooMany(w http.ResponseWriter) {
