@@ -47,7 +47,7 @@ func TestReorderedPicturesByWebRTC(t *testing.T) {
 
 // A publisher with B-frames plays in the page by LL-HLS, without a stall.
 func TestReorderedPicturesInPage(t *testing.T) {
-	parallel(t, browsers)
+	alone(t)
 	c := startCloud(t, "")
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"], reordered...)

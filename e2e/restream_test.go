@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -35,12 +36,19 @@ func TestRestream(t *testing.T) {
 	for i, url := range addresses {
 		to = append(to, map[string]string{"url": url, "name": fmt.Sprint("destination ", i)})
 	}
-	var u urls
-	a.do(&u, "managed", map[string]any{"restreamDestinations": to})
-	a.wait("active with two destinations that take the stream and one that does not", func(e event) bool {
-		return e.Kind == "managed" && e.Status == "active" && len(e.Outputs) == 3 && e.Outputs[0].Status == "active" &&
+	id, result, sent := a.send("managed", map[string]any{"restreamDestinations": to}), event{}, false
+	a.wait("result, and active with two destinations that take the stream and one that does not", func(e event) bool { // in any order
+		if e.Event == "result" && e.ID == id {
+			result = e
+		}
+		sent = sent || e.Kind == "managed" && e.Status == "active" && len(e.Outputs) == 3 && e.Outputs[0].Status == "active" &&
 			e.Outputs[1].Status == "active" && e.Outputs[2].Status == "error" && e.Outputs[2].Error != ""
+		return sent && result.ID == id
 	})
+	var u urls
+	if err := json.Unmarshal(result.Result, &u); err != nil {
+		t.Fatalf("%v: %+v", err, result)
+	}
 	for _, s := range []*process{twitch, youtube} {
 		eventually(t, s.name+" gets pictures", func() bool { return s.lastFrame() > 60 })
 	}

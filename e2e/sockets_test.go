@@ -137,7 +137,7 @@ func TestPhoneReplaced(t *testing.T) {
 	replace()
 	camera.stop()
 	publish(t, phone.newest("start_stream").StreamURL)
-	wantMoving(t, links.HLS)
+	wantMovingSoon(t, links.HLS)
 	for style, a := range f.apps {
 		if found := a.existing(); found.StreamInfo.StreamID != links.StreamID {
 			t.Errorf("%s finds %+v", style, found)

@@ -179,7 +179,7 @@ func TestWebRTCByTCP(t *testing.T) {
 	b.wantPlaying("tcp")
 	var r received
 	b.do(&r, "received", "tcp", 3)
-	if r.Protocol != "tcp" || r.Decoded < 45 || r.Lost != 0 || r.Nacks != 0 {
+	if r.Protocol != "tcp" || r.Decoded == 0 || r.Lost != 0 || r.Nacks != 0 {
 		t.Errorf("%+v", r)
 	}
 }
