@@ -36,8 +36,8 @@ func (c *conn) run(ctx context.Context) error {
 		info := hub.PublisherInfo{Protocol: "srt", Remote: c.req.RemoteAddr().String(), Link: c.link}
 		return c.srv.Publish(c.srv.hub, r.name, info, c.log, &ingest{conn: c, passphrase: c.srv.hub.Passphrase(r.name)})
 	}
-	p := &play{conn: c, name: r.name, watched: func() {}}
-	defer func() { p.watched() }()
+	p := &play{conn: c, name: r.name, leave: func() {}}
+	defer func() { p.leave() }()
 	return c.srv.Play(ctx, c.srv.hub, r.name, c.srv.times.start, c.log, serve.Viewer{Remote: c.req.RemoteAddr().String(), Link: c.sending}, p)
 }
 

@@ -2,7 +2,6 @@ package srt
 
 import (
 	"bytes"
-	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -76,7 +75,7 @@ func film(video, audio *frame.Track, start time.Duration) (list []*frame.Frame) 
 func mux(t *testing.T, list []*frame.Frame) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := mediaWriter{out: buffer{&out}, size: 7 * packetSize}
+	w := mediaWriter{open: alone, out: buffer{&out}, size: 7 * packetSize}
 	if err := w.Announce([]*frame.Track{list[0].Track, list[1].Track}); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +147,7 @@ func TestFollowerSkipsToKeyFrame(t *testing.T) {
 	video, audio := testTracks(t)
 	list := film(video, audio, 0)
 	var out bytes.Buffer
-	w := liveWriter{mediaWriter: mediaWriter{out: buffer{&out}, size: 7 * packetSize}}
+	w := liveWriter{mediaWriter: mediaWriter{open: alone, out: buffer{&out}, size: 7 * packetSize}}
 	w.look(live.Stats{})
 	if err := w.Announce([]*frame.Track{video, audio}); err != nil {
 		t.Fatal(err)
@@ -178,25 +177,3 @@ func TestFollowerSkipsToKeyFrame(t *testing.T) {
 type buffer struct{ *bytes.Buffer }
 
 func (b buffer) WriteChunks(p []byte, _ int) (int, error) { return b.Write(p) }
-
-// nothing takes all.
-type nothing struct{}
-
-func (nothing) WriteChunks(p []byte, _ int) (int, error) { return len(p), nil }
-
-// BenchmarkMux is what a reader's transport stream costs, a picture and a sound.
-func BenchmarkMux(b *testing.B) {
-	video, audio := testTracks(b)
-	picture := &frame.Frame{Track: video, Payload: append([]byte{0, 0, 40, 0, 0x41}, make([]byte, 10_239)...)}
-	sound := &frame.Frame{Track: audio, Payload: make([]byte, 250)}
-	w := mediaWriter{out: nothing{}, size: 7 * packetSize}
-	if err := w.Announce([]*frame.Track{video, audio}); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := errors.Join(w.Frame(picture), w.Frame(sound), w.Flush()); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -15,8 +15,8 @@ import (
 // play is a connection that watches.
 type play struct {
 	*conn
-	name    string
-	watched func() // waits for the goroutine that watches, if there is one
+	name  string
+	leave func() // waits for the goroutine that watches and gives up the program
 }
 
 var _ serve.Player = (*play)(nil)
@@ -45,8 +45,14 @@ func (c *play) Hear() {
 // Writer writes a transport stream to the connection, and has an eye on it until
 // ctx ends.
 func (c *play) Writer(ctx context.Context) serve.Writer {
-	w := &liveWriter{mediaWriter: mediaWriter{out: &pacer{ctx: ctx, out: c.live}, size: chunkSize(c.live.PayloadSize())}}
-	c.watched = c.srv.Aside(func() { c.watch(ctx, w.look) })
+	w := &liveWriter{mediaWriter: mediaWriter{
+		open: c.srv.programs.open(c.name), out: &pacer{ctx: ctx, out: c.live}, size: chunkSize(c.live.PayloadSize()),
+	}}
+	wait := c.srv.Aside(func() { c.watch(ctx, w.look) })
+	c.leave = func() {
+		wait()
+		w.Close()
+	}
 	return w
 }
 

@@ -70,7 +70,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	}
 	c := &Client{conn: conn, done: make(chan struct{})}
 	pacing, stop := context.WithCancel(context.Background())
-	c.stop, c.w.out, c.w.size = stop, &pacer{ctx: pacing, out: conn}, chunkSize(conn.PayloadSize())
+	c.stop, c.w = stop, mediaWriter{open: alone, out: &pacer{ctx: pacing, out: conn}, size: chunkSize(conn.PayloadSize())}
 	go c.listen()
 	if err := c.w.Announce(o.Tracks); err != nil {
 		_ = c.Close()

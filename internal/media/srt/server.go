@@ -52,6 +52,8 @@ type Server struct {
 	ln    *live.Listener
 	times times
 	links links
+
+	programs programs // that are being read
 }
 
 // links counts what the connections' packets went through.
