@@ -85,8 +85,11 @@ func (w *mediaWriter) Frame(f *frame.Frame) error {
 	if err != nil {
 		return err
 	}
+	if w.buf == nil {
+		w.buf = make([]byte, 0, gathered*w.size)
+	}
 	for ; len(packets) >= packetSize; packets = packets[packetSize:] {
-		if len(w.buf) == gathered*w.size {
+		if len(w.buf) == cap(w.buf) {
 			if err := w.Flush(); err != nil {
 				return err
 			}

@@ -13,7 +13,7 @@ import (
 func TestReceiverModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := rapid.SampledFrom([]uint32{0, 5, seqMask - 20}).Draw(t, "start")
-		r := newReceiver(start)
+		r := newReceiver(start, &memory{})
 		n := rapid.IntRange(1, 300).Draw(t, "packets")
 		lost := map[int]bool{}
 		var order []int
@@ -62,7 +62,7 @@ func TestReceiverModel(t *testing.T) {
 // is acknowledged or too old is not. A peer that reports everything all the time
 // gets no more than was sent before, and a little.
 func TestSender(t *testing.T) {
-	s := newSender(seqMask - 2)
+	s := newSender(seqMask-2, &memory{})
 	for i := range 10 {
 		s.push(make([]byte, 20), time.Duration(i)*time.Second)
 	}

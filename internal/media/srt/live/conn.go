@@ -99,7 +99,7 @@ type timing struct {
 
 func newConn(s *socket, to udp.Path, start time.Time, seq uint32) *Conn {
 	c := &Conn{
-		socket: s, terms: terms{path: to}, start: start, in: newReceiver(seq), out: newSender(seq), to: s.pc.Destination(to),
+		socket: s, terms: terms{path: to}, start: start, in: newReceiver(seq, &s.memory), out: newSender(seq, &s.memory), to: s.pc.Destination(to),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.timing = timing{heard: time.Now(), said: time.Now(), rtt: rttStart, vary: rttStart / 2, ackSeq: seq}
@@ -209,7 +209,7 @@ func (c *Conn) packet(payload []byte, now time.Duration) []byte {
 	seq := c.out.next
 	flags := flagSolo | c.crypto.sending()
 	number := uint32(c.out.packets+1) & (1<<26 - 1)
-	b := append(c.out.buffer(), words(seq, uint32(flags)<<24|number, uint32(now/time.Microsecond), c.peer)...)
+	b := append(c.out.memory.get(), words(seq, uint32(flags)<<24|number, uint32(now/time.Microsecond), c.peer)...)
 	b = append(b, payload...)
 	if c.crypto.tx != nil {
 		c.crypto.tx.crypt(flags, seq, b[headerSize:])

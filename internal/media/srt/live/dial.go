@@ -119,7 +119,7 @@ func (k *call) answered(c *Conn, h header, body []byte, now time.Duration) {
 			return
 		}
 		c.peer, c.mtu = shake.socket, min(c.mtu, int(shake.mtu))
-		c.in = newReceiver(shake.seq)
+		c.in = newReceiver(shake.seq, &c.socket.memory)
 		c.recvDelay, c.sendDelay = time.Duration(shake.sendDelay)*time.Millisecond, time.Duration(shake.recvDelay)*time.Millisecond
 		c.timing.stamp, c.timing.base = int64(h.stamp), now-time.Duration(h.stamp)*time.Microsecond
 		k.end(nil)

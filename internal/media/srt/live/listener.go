@@ -88,7 +88,7 @@ func (l *Listener) Addr() net.Addr { return net.UDPAddrFromAddrPort(l.socket.pc.
 
 // Close ends all connections and waits for the listener's goroutines. Idempotent.
 func (l *Listener) Close() error {
-	for _, c := range l.socket.all() {
+	for _, c := range l.socket.all(nil) {
 		_ = c.Close()
 	}
 	l.socket.close()

@@ -9,12 +9,12 @@ const window = 8192
 // receiver puts packets in order and gives them out when their time has come. It
 // is pure: times are since the connection's start.
 type receiver struct {
-	next  uint32 // the first packet that was not given out
-	end   uint32 // one after the newest that came
-	have  uint32 // the first one that is missing, or end
-	slots []received
-	free  [][]byte
-	holes int // packets that are missing between next and end
+	next   uint32 // the first packet that was not given out
+	end    uint32 // one after the newest that came
+	have   uint32 // the first one that is missing, or end
+	slots  []received
+	memory *memory
+	holes  int // packets that are missing between next and end
 
 	overtaken time.Duration // when a packet last came behind a later one; 0: never
 
@@ -34,8 +34,8 @@ type received struct {
 	told uint8         // how often it was told to be missing, up to 2
 }
 
-func newReceiver(seq uint32) *receiver {
-	return &receiver{next: seq, end: seq, have: seq, slots: make([]received, 64)}
+func newReceiver(seq uint32, m *memory) *receiver {
+	return &receiver{memory: m, next: seq, end: seq, have: seq, slots: make([]received, 64)}
 }
 
 func (r *receiver) slot(seq uint32) *received { return &r.slots[seq&uint32(len(r.slots)-1)] }
@@ -78,7 +78,7 @@ func (r *receiver) push(seq uint32, at, now time.Duration, payload []byte, resen
 			r.overtaken = max(now, 1)
 		}
 	}
-	*r.slot(seq) = received{at: at, data: append(r.buffer(), payload...)}
+	*r.slot(seq) = received{at: at, data: append(r.memory.get(), payload...)}
 	r.packets++
 	r.bytes += uint64(len(payload))
 	r.advance()
@@ -101,20 +101,10 @@ func (r *receiver) grow() {
 	}
 }
 
-// buffer returns memory for a payload.
-func (r *receiver) buffer() []byte {
-	if n := len(r.free); n > 0 {
-		b := r.free[n-1]
-		r.free = r.free[:n-1]
-		return b[:0]
-	}
-	return make([]byte, 0, MaxPayload)
-}
-
 // release gives a payload's memory back.
 func (r *receiver) release(b []byte) {
-	if b != nil && len(r.free) < 256 {
-		r.free = append(r.free, b)
+	if b != nil {
+		r.memory.put(b)
 	}
 }
 

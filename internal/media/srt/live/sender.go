@@ -8,12 +8,12 @@ const maxKept = 16 << 20
 // sender keeps packets until they are acknowledged or too late. It is pure: times
 // are since the connection's start.
 type sender struct {
-	first uint32 // the oldest that is kept
-	next  uint32 // of the next packet
-	slots []sent
-	free  [][]byte
-	bytes int
-	spare int // packets that may be sent again
+	first  uint32 // the oldest that is kept
+	next   uint32 // of the next packet
+	slots  []sent
+	memory *memory
+	bytes  int
+	spare  int // packets that may be sent again
 
 	packets, resent uint64
 	dropped         uint64 // given up before the peer had them
@@ -27,23 +27,14 @@ type sent struct {
 // A peer may ask for as many packets again as were sent, and this many more.
 const spareMax = 2048
 
-func newSender(seq uint32) *sender {
-	return &sender{first: seq, next: seq, slots: make([]sent, 64), spare: spareMax}
+func newSender(seq uint32, m *memory) *sender {
+	return &sender{memory: m, first: seq, next: seq, slots: make([]sent, 64), spare: spareMax}
 }
 
 func (s *sender) slot(seq uint32) *sent { return &s.slots[seq&uint32(len(s.slots)-1)] }
 
-// buffer returns memory for a packet.
-func (s *sender) buffer() []byte {
-	if n := len(s.free); n > 0 {
-		b := s.free[n-1]
-		s.free = s.free[:n-1]
-		return b[:0]
-	}
-	return make([]byte, 0, maxPacket)
-}
-
-// push keeps a packet with the number next, whose bytes are given away.
+// push keeps a packet with the number next, whose bytes, the memory's, are given
+// away.
 func (s *sender) push(packet []byte, now time.Duration) {
 	for distance(s.next, s.first) >= window || s.bytes+len(packet) > maxKept {
 		s.dropped++
@@ -67,9 +58,7 @@ func (s *sender) push(packet []byte, now time.Duration) {
 func (s *sender) pop() {
 	slot := s.slot(s.first)
 	s.bytes -= len(slot.packet)
-	if len(s.free) < 256 {
-		s.free = append(s.free, slot.packet)
-	}
+	s.memory.put(slot.packet)
 	*slot = sent{}
 	s.first = (s.first + 1) & seqMask
 }

@@ -3,7 +3,9 @@ package live
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +36,8 @@ type socket struct {
 	mu    sync.RWMutex
 	conns map[uint32]*Conn
 
-	asked time.Time // when a stranger's packet came last; the reader's
+	memory memory    // of the connections' packets
+	asked  time.Time // when a stranger's packet came last; the reader's
 
 	once sync.Once
 	done chan struct{}
@@ -56,7 +59,7 @@ func (s *socket) close() {
 	s.once.Do(func() {
 		close(s.done)
 		_ = s.pc.Stop()
-		for _, c := range s.all() {
+		for _, c := range s.all(nil) {
 			c.fail(net.ErrClosed) // it sends nothing any more
 		}
 		s.wg.Wait()
@@ -65,14 +68,18 @@ func (s *socket) close() {
 	s.wg.Wait()
 }
 
-func (s *socket) all() []*Conn {
+// all appends the connections to a list.
+func (s *socket) all(list []*Conn) []*Conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	list := make([]*Conn, 0, len(s.conns))
-	for _, c := range s.conns {
-		list = append(list, c)
-	}
-	return list
+	return slices.AppendSeq(list, maps.Values(s.conns))
+}
+
+// count is how many connections there are.
+func (s *socket) count() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.conns)
 }
 
 // add puts a connection under a number of its own; false when the socket is closed.
@@ -110,16 +117,15 @@ func (s *socket) serve() {
 	var conns []*Conn
 	var looked time.Time
 	for {
-		_, err := s.pc.Read(s.pause(len(conns)), take)
+		_, err := s.pc.Read(s.pause(s.count()), take)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil { // an unreachable peer tells so here
 			time.Sleep(time.Millisecond)
 		}
-		conns = s.all()
 		if now := time.Now(); now.Sub(looked) >= tick-time.Millisecond {
-			looked = now
+			looked, conns = now, s.all(conns[:0])
 			for _, c := range conns {
 				s.tick(c, now)
 			}
