@@ -50,8 +50,8 @@ test-long: deps check build ## also soaks, matrices, fuzzing and benchmarks
 rows:            ## rows of docs/checklist.md that no test names
 	@$(GO) run ./tools/rows
 
-bench: build     ## the promises' figures, as JSON lines and a table
-	@$(GO) run ./bench -server bin/glimpse -rounds 1
+bench: build     ## what it costs, as JSON lines and a table; fails when a promise is broken
+	@$(GO) run ./bench -server bin/glimpse -rounds 1 -check
 
 bench-peer: build ## the same beside another server: PEER=peer.json (bench/README.md), medians of 5
 	@$(GO) run ./bench -server bin/glimpse -peer $(PEER)

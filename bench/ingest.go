@@ -26,7 +26,7 @@ func ingest(protocol string) func(context.Context, *instance, trial) ([]figure, 
 		if err != nil {
 			return nil, err
 		}
-		time.Sleep(settled)
+		time.Sleep(t.settle)
 		if figures, err = i.cost(ctx, t.window(), t.n); err != nil {
 			return nil, err
 		}

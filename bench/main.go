@@ -24,7 +24,9 @@ type options struct {
 	rounds  int
 	seconds int
 	bitrate int
+	settle  time.Duration
 	table   string
+	check   bool
 	film    *load.Film
 }
 
@@ -100,6 +102,8 @@ func flags() (*options, error) {
 	sizes := flag.String("sizes", "", "how many readers or streams, comma-separated (default each scenario's own)")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each scenario; medians are printed")
 	flag.IntVar(&o.seconds, "seconds", 6, "length of each measurement")
+	flag.DurationVar(&o.settle, "settle", 2*time.Second, "time before what streams cost is measured: their windows fill for a minute")
+	flag.BoolVar(&o.check, "check", false, "exit 1 when a promise is broken, by what was measured or printed")
 	flag.IntVar(&o.bitrate, "bitrate", 2_500_000, "of the pictures, in bits a second")
 	flag.StringVar(&o.table, "print", "", "print the table of a file of JSON lines made before, and end")
 	list := flag.Bool("list", false, "list the scenarios and end")
@@ -129,7 +133,7 @@ func flags() (*options, error) {
 
 func run(ctx context.Context, o *options) error {
 	if o.table != "" {
-		return printFile(os.Stdout, o.table)
+		return o.printFile(os.Stdout)
 	}
 	targets, err := o.targets()
 	if err != nil {
@@ -156,8 +160,16 @@ func run(ctx context.Context, o *options) error {
 			r.write(os.Stdout)
 			all = append(all, r...)
 		}
+		for _, t := range targets {
+			known := len(all)
+			all = all.perMore(s.name, t.name, sizes)
+			all[known:].write(os.Stdout)
+		}
 	}
 	all.table(os.Stderr)
+	if o.check {
+		failed = append(failed, all.check(os.Stderr))
+	}
 	return errors.Join(failed...)
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -55,6 +56,7 @@ func (p process) cost(ctx context.Context, d time.Duration, n int) ([]figure, er
 		return nil, err
 	}
 	collected, collecting := p.gc.total()
+	waited := p.waiting()
 	began := time.Now()
 	select {
 	case <-time.After(d):
@@ -72,22 +74,40 @@ func (p process) cost(ctx context.Context, d time.Duration, n int) ([]figure, er
 	}
 	figures := []figure{
 		{"cpu", milliseconds(after-before) / took / float64(n), "ms/s each"},
+		{"worked", milliseconds(after - before), "ms"},
 		{"memory", bytes / (1 << 20), "MiB"},
 	}
 	if p.gc != nil {
 		count, spent := p.gc.total()
+		worked := max(after-before, 1)
+		share := float64(worked) / float64(worked+p.waiting()-waited)
 		figures = append(figures,
 			figure{"collections", float64(count-collected) / took, "1/s"},
-			figure{"collecting", 100 * float64(spent-collecting) / float64(max(after-before, 1)), "% of cpu"})
+			figure{"collecting", 100 * share * float64(spent-collecting) / float64(worked), "% of cpu"})
 	}
 	return figures, nil
+}
+
+// waiting is how long the process's threads have waited for a processor while they
+// had something to do. The collector's clock goes on meanwhile.
+func (p process) waiting() (sum time.Duration) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
+			ns, _ := strconv.ParseInt(f[1], 10, 64)
+			sum += time.Duration(ns)
+		}
+	}
+	return sum
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // gcTrace counts what a Go process says of its collections (GODEBUG=gctrace=1) and
 // passes everything else on. What a collection took is counted by the wall on each
-// processor that took part, so on a busy machine it is too much, never too little.
+// processor that took part, so what threads waited for processors meanwhile is taken
+// off, as a share of all they waited.
 type gcTrace struct {
 	count atomic.Int64
 	spent atomic.Int64 // nanoseconds of processors

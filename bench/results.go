@@ -126,13 +126,17 @@ func short(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// printFile prints the table of JSON lines.
-func printFile(w io.Writer, path string) error {
-	all, err := readResults(path)
+// printFile prints the table of JSON lines, and with check what became of the
+// promises.
+func (o *options) printFile(w io.Writer) error {
+	all, err := readResults(o.table)
 	if err != nil {
 		return err
 	}
 	all.table(w)
+	if o.check {
+		return all.check(w)
+	}
 	return nil
 }
 
