@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,16 +103,7 @@ func follow(ctx context.Context, at string, seen func(Stamp)) error {
 			return ended(ctx, err)
 		}
 		parts, msn, part := parseParts(string(list))
-		for i := range parts { // those after the last that was fetched, or the newest
-			if done != "" && parts[len(parts)-1-i] == done {
-				parts = parts[len(parts)-i:]
-				break
-			}
-		}
-		if done == "" {
-			parts = parts[max(0, len(parts)-1):]
-		}
-		for _, uri := range parts {
+		for _, uri := range after(parts, done) {
 			body, err := c.wait(ctx, resolve(at, uri))
 			if err != nil {
 				return ended(ctx, err)
@@ -126,6 +118,16 @@ func follow(ctx context.Context, at string, seen func(Stamp)) error {
 		query = fmt.Sprintf("%s_HLS_msn=%d&_HLS_part=%d", sep, msn, part)
 	}
 	return nil
+}
+
+// after returns the parts that follow the one that was fetched last. When that is
+// not listed any more, the reader is too late by all that is, and goes on with the
+// newest, as players do: catching up would keep it there on a busy machine.
+func after(parts []string, done string) []string {
+	if i := slices.Index(parts, done); i >= 0 {
+		return parts[i+1:]
+	}
+	return parts[max(0, len(parts)-1):]
 }
 
 // parseParts returns the parts of a playlist and which comes next.
