@@ -55,7 +55,7 @@ func (p process) cost(ctx context.Context, d time.Duration, n int) ([]figure, er
 	if err != nil {
 		return nil, err
 	}
-	collected, collecting := p.gc.total()
+	collected, spentBefore := p.gc.total()
 	waited := p.waiting()
 	began := time.Now()
 	select {
@@ -79,11 +79,9 @@ func (p process) cost(ctx context.Context, d time.Duration, n int) ([]figure, er
 	}
 	if p.gc != nil {
 		count, spent := p.gc.total()
-		worked := max(after-before, 1)
-		share := float64(worked) / float64(worked+p.waiting()-waited)
 		figures = append(figures,
 			figure{"collections", float64(count-collected) / took, "1/s"},
-			figure{"collecting", 100 * share * float64(spent-collecting) / float64(worked), "% of cpu"})
+			figure{"collecting", collecting(spent-spentBefore, after-before, p.waiting()-waited), "% of cpu"})
 	}
 	return figures, nil
 }
@@ -93,13 +91,30 @@ func (p process) cost(ctx context.Context, d time.Duration, n int) ([]figure, er
 func (p process) waiting() (sum time.Duration) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
 	for _, path := range files {
-		b, err := os.ReadFile(path)
-		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
-			ns, _ := strconv.ParseInt(f[1], 10, 64)
-			sum += time.Duration(ns)
+		if b, err := os.ReadFile(path); err == nil {
+			sum += runDelay(string(b))
 		}
 	}
 	return sum
+}
+
+// runDelay is the second number of a thread's schedstat, in ns.
+func runDelay(schedstat string) time.Duration {
+	f := strings.Fields(schedstat)
+	if len(f) < 2 {
+		return 0
+	}
+	ns, _ := strconv.ParseInt(f[1], 10, 64)
+	return time.Duration(ns)
+}
+
+// collecting is the share in percent of a process's CPU that its collections took, by
+// the wall, when its threads had waited so long for processors.
+func collecting(spent, worked, waited time.Duration) float64 {
+	if worked <= 0 {
+		return 0
+	}
+	return 100 * float64(spent) / float64(worked+max(waited, 0))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

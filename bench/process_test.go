@@ -22,3 +22,17 @@ func TestCollections(t *testing.T) {
 		t.Errorf("rest: %q", rest.String())
 	}
 }
+
+// Time that threads waited for a processor is not taken for a collection's.
+func TestCollecting(t *testing.T) {
+	waited := runDelay("1200345 300000000 17\n")
+	if got := collecting(20*time.Millisecond, 100*time.Millisecond, waited); got != 5 {
+		t.Errorf("%v %%, with %v waited", got, waited)
+	}
+	if got := collecting(5*time.Millisecond, 100*time.Millisecond, runDelay("")); got != 5 {
+		t.Errorf("%v %% of a machine that is not busy", got)
+	}
+	if got := collecting(time.Millisecond, 0, 0); got != 0 {
+		t.Errorf("%v %% of nothing", got)
+	}
+}

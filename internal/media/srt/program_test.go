@@ -125,17 +125,19 @@ func TestNewSoundNewTables(t *testing.T) {
 // A program keeps what a reader who joins needs, and not more.
 func TestProgramIsBounded(t *testing.T) {
 	video, audio := testTracks(t)
-	p, err := newProgram(video, audio, keptBytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 40 {
-		for _, f := range film(video, audio, time.Duration(i)*time.Second) {
-			if _, err := p.packets(f); err != nil {
-				t.Fatal(err)
-			}
-			if p.bytes > keptBytes || len(p.made) > keptFrames || len(p.made) == 0 {
-				t.Fatalf("%d bytes of %d frames are kept", p.bytes, len(p.made))
+	for _, keep := range []int{200_000, 10 * keptBytes} { // bytes bound it, and frames
+		p, err := newProgram(video, audio, keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			for _, f := range film(video, audio, time.Duration(i)*time.Second) {
+				if _, err := p.packets(f); err != nil {
+					t.Fatal(err)
+				}
+				if p.bytes > keep || len(p.made) > keptFrames || len(p.made) == 0 {
+					t.Fatalf("%d bytes of %d frames are kept", p.bytes, len(p.made))
+				}
 			}
 		}
 	}
