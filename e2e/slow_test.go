@@ -83,7 +83,11 @@ func TestSlowViewersByTCP(t *testing.T) {
 	}
 	eventually(t, "three watch", func() bool { return watching() == 3 })
 	within(t, 15*time.Second, "who reads nothing is closed", func() bool { return watching() == 2 })
-	t.Logf("who reads nothing is closed after %v", time.Since(stalledAt).Round(100*time.Millisecond))
+	took := time.Since(stalledAt)
+	t.Logf("who reads nothing is closed after %v", took.Round(100*time.Millisecond))
+	if took < 8*time.Second || took > 12*time.Second {
+		t.Error("that is not 8 to 12 s")
+	}
 	time.Sleep(time.Until(began.Add(25 * time.Second))) // what the slow one gets meanwhile
 
 	slow.mu.Lock()

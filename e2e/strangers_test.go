@@ -254,19 +254,22 @@ func TestStrangers(t *testing.T) {
 	fetchOK(t, links.HLS)
 	for time.Since(began) < lasting {
 		probe()
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	crowds.leave()
 	peak := c.memory("VmHWM") - before
 	slices.Sort(slowest)
-	t.Logf("%d connections began; %.0f MiB more at most; probes took %v, at most %v",
-		crowds.began.Load(), peak, slowest[len(slowest)/2], slowest[len(slowest)-1])
+	t.Logf("%d connections began; %.0f MiB more at most; %d probes took %v, 19 of 20 at most %v, the slowest %v",
+		crowds.began.Load(), peak, len(slowest), slowest[len(slowest)/2], slowest[len(slowest)*95/100], slowest[len(slowest)-1])
 	if peak > most {
 		t.Errorf("the process grew by %.0f MiB", peak)
 	}
-	// 250 ms of a machine on which nobody else is busy: the strangers are.
-	if slowest[len(slowest)/2] > 250*time.Millisecond || slowest[len(slowest)-1] > 2*time.Second {
-		t.Errorf("probes took %v, at most %v", slowest[len(slowest)/2], slowest[len(slowest)-1])
+	// FAULTS G3 says 250 ms every time, of a server with the machine to itself. Here the
+	// strangers, the prober among them, and the encoders want the same two processors, so
+	// one in twenty may wait for its turn there; what waits at the door shows in the others.
+	often := slowest[len(slowest)*95/100]
+	if worst := slowest[len(slowest)-1]; often > 250*time.Millisecond || worst > 2*time.Second {
+		t.Errorf("19 of 20 probes took at most %v, the slowest %v", often, worst)
 	}
 	reader.wantWhole(30)
 	wantMovingSoon(t, links.HLS)

@@ -28,7 +28,7 @@ type Limits struct {
 	All  int           // of all strangers together; default 10 MiB
 	Addr int           // of those of one address (IPv6: one /64); default half of All
 	Each int           // of one; default 192 KiB
-	Stay time.Duration // nobody goes for a newcomer who has said something within it; default 50 ms
+	Stay time.Duration // nobody who has said nothing yet goes for a newcomer sooner; others see stay; default 50 ms
 }
 
 // copies is how many bytes one byte of a stranger's may need: buffers that grow
@@ -125,7 +125,7 @@ func (d *Door) Enter(from netip.Addr, leave func()) *Place {
 			g.mu.Unlock()
 			return p
 		}
-		wait := g.limits.Stay - now.Sub(victim.heard)
+		wait := g.stay(victim) - now.Sub(victim.heard)
 		if wait <= 0 {
 			g.evict(victim)
 		}
@@ -136,6 +136,14 @@ func (d *Door) Enter(from netip.Addr, leave func()) *Place {
 		}
 		victim.leave()
 	}
+}
+
+// stay is how long a place is its peer's after the last word: all of Stay when it
+// holds what coming costs, half of it when twice as much. So a crowd that says much
+// is through as soon as one that says nothing, and a probe that comes behind it on
+// the same listener waits no longer.
+func (g *Gate) stay(p *Place) time.Duration {
+	return g.limits.Stay * time.Duration(p.door.base) / time.Duration(max(p.held, p.door.base, 1))
 }
 
 // Hold counts n more bytes that the stranger sent. False means that there is no

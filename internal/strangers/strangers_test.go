@@ -126,6 +126,24 @@ func TestStay(t *testing.T) {
 	})
 }
 
+// Who says more has its place to itself for a shorter time: the bytes times the
+// time are the same for all.
+func TestStayOfWhoSaysMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Limits{All: 240, Addr: 240, Stay: time.Second})
+		d, all := g.Door(60), &crowd{}
+		if !all.enter(d, "a", 1).Hold(60) { // with what it cost to come three times as much
+			t.Fatal("no room")
+		}
+		all.enter(d, "b", 2)
+		began := time.Now()
+		all.enter(d, "c", 3)
+		if took := time.Since(began); took.Round(time.Millisecond) != 333*time.Millisecond || !slices.Equal(all.gone, []string{"a"}) {
+			t.Errorf("after %v gone: %v", took, all.gone)
+		}
+	})
+}
+
 // What was said is given back when it was dealt with, and costs nothing once its
 // sender is known.
 func TestRest(t *testing.T) {

@@ -33,7 +33,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, place *serve.Place) *conn {
 	c := &conn{srv: s, nc: nc, tcp: strangers.Bare(nc), place: place, stranger: strangers.PlaceOf(nc), log: s.log.With("remote", nc.RemoteAddr().String())}
 	if s.cfg.TLS != nil {
-		c.nc = tls.Server(nc, s.cfg.TLS)
+		c.nc = seal(nc, tls.Server, s.cfg.TLS)
 	}
 	c.chunks = newChunkReader(c.nc, strangerLimits())
 	return c

@@ -3,6 +3,7 @@ package rtmp
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -32,6 +33,7 @@ type mediaWriter struct {
 	stream  uint32        // message stream id
 	timeout time.Duration // of a write of about flushBytes
 	joined  *bufio.Writer // for connections without writev: TLS makes a record of each slice; else nil
+	sealed  *envelope     // below joined, when that is TLS
 
 	takes func(code string) bool // codecs of Enhanced RTMP that the peer decodes; nil: all
 
@@ -48,7 +50,7 @@ type mediaWriter struct {
 func newMediaWriter(conn net.Conn, stream uint32, timeout time.Duration) *mediaWriter {
 	w := &mediaWriter{conn: conn, stream: stream, timeout: timeout}
 	if _, ok := conn.(*net.TCPConn); !ok {
-		w.joined = bufio.NewWriterSize(conn, tlsRecord)
+		w.joined, w.sealed = bufio.NewWriterSize(conn, tlsRecord), envelopeOf(conn)
 	}
 	return w
 }
@@ -219,10 +221,11 @@ func (w *mediaWriter) Flush() error {
 	}
 	var err error
 	if w.joined != nil {
+		w.sealed.open()
 		for _, b := range w.bufs {
 			_, _ = w.joined.Write(b) // Flush returns the first error
 		}
-		err = w.joined.Flush()
+		err = errors.Join(w.joined.Flush(), w.sealed.close())
 	} else {
 		w.out = w.bufs
 		_, err = w.out.WriteTo(w.conn)

@@ -196,10 +196,11 @@ func (t *target) dial(ctx context.Context, o Options) (net.Conn, error) {
 	if o.TLS != nil {
 		cfg = o.TLS.Clone()
 	}
+	cfg.DynamicRecordSizingDisabled = true
 	if cfg.ServerName == "" {
 		cfg.ServerName = t.host
 	}
-	secure := tls.Client(conn, cfg)
+	secure := seal(conn, tls.Client, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("tls: %w", err)

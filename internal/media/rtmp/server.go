@@ -35,12 +35,15 @@ type times struct {
 const (
 	actionTime = 10 * time.Second
 	writeTime  = 10 * time.Second
+	// A player that reads nothing is to be gone within 10 s (FAULTS F10); before a
+	// write to it blocks, about a second and a half fits into the system's buffers.
+	playTime = 8 * time.Second
 )
 
 func defaultTimes() times {
 	return times{
 		handshake: 5 * time.Second, action: actionTime, start: 10 * time.Second,
-		write: writeTime, idle: 30 * time.Second, linger: time.Second,
+		write: playTime, idle: 30 * time.Second, linger: time.Second,
 	}
 }
 
@@ -65,6 +68,10 @@ func New(cfg Config, h *hub.Hub, log *slog.Logger) (*Server, error) {
 	ln = cfg.Door.Listener(ln)
 	if cfg.App == "" {
 		cfg.App = "live"
+	}
+	if cfg.TLS != nil {
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.DynamicRecordSizingDisabled = true
 	}
 	s := &Server{cfg: cfg, hub: h, log: log, ln: ln, times: defaultTimes()}
 	s.Server = serve.New(s.protocol(), ln, cfg.Limits, log)
