@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// dashPage is a page of somebody else that plays an MPD: window.dash says how.
+// dashPage is a page of somebody else that plays an MPD: window.seen says how.
 const dashPage = `<!DOCTYPE html>
 <meta charset="utf-8"><title>dash.js</title>
 <video autoplay controls width="640"></video>
@@ -23,18 +23,25 @@ video.addEventListener('waiting', () => { if (seen.first) seen.stalls++; });
 video.addEventListener('timeupdate', () => { if (!seen.first && video.videoWidth) seen.first = performance.now(); });
 player.initialize(video, %q, true);
 seen.latency = () => player.getCurrentLiveLatency();
+%s
 </script>`
 
-// serveDash is another origin with a page for an MPD.
+// serveDash is another origin with a page for an MPD, and with one at ?jump that does
+// what docs/players.md advises.
 func serveDash(t *testing.T, mpd string) string {
 	t.Helper()
+	advice := shownIn(t, "players.md", "js")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /dash.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "node_modules/dashjs/dist/modern/umd/dash.all.min.js")
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, dashPage, mpd)
+		script := ""
+		if r.URL.Query().Has("jump") {
+			script = advice
+		}
+		fmt.Fprintf(w, dashPage, mpd, script)
 	})
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)

@@ -19,18 +19,25 @@ import (
 	"glimpse/sdk"
 )
 
-// documented writes a program that docs/frames.md shows to a file and returns its path.
-func documented(t *testing.T, language, name string) string {
+// shownIn is the first program of a language that one of docs/ shows.
+func shownIn(t *testing.T, doc, language string) string {
 	t.Helper()
-	doc, err := os.ReadFile("../docs/frames.md")
+	text, err := os.ReadFile(filepath.Join("../docs", doc))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, code, found := strings.Cut(string(doc), "\n```"+language+"\n")
+	_, code, found := strings.Cut(string(text), "\n```"+language+"\n")
 	code, _, closed := strings.Cut(code, "\n```\n")
 	if !found || !closed {
-		t.Fatalf("docs/frames.md shows no %s", language)
+		t.Fatalf("docs/%s shows no %s", doc, language)
 	}
+	return code
+}
+
+// documented writes a program that docs/frames.md shows to a file and returns its path.
+func documented(t *testing.T, language, name string) string {
+	t.Helper()
+	code := shownIn(t, "frames.md", language)
 	if n := strings.Count(code, "\n") + 1; n > 25 {
 		t.Errorf("the %s client has %d lines", language, n)
 	}
