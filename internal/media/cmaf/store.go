@@ -112,11 +112,11 @@ func (r *Rendition) Wait(ctx context.Context, number uint64, part int) (*Snapsho
 	}
 }
 
-// Closed waits until a segment of each track is closed, which the second picture
-// does. It ends with ctx's error, or ErrEnded.
-func (s *Store) Closed(ctx context.Context) error {
+// Closed waits until n segments of each track are closed, the first of which the
+// second picture closes. It ends with ctx's error, or ErrEnded.
+func (s *Store) Closed(ctx context.Context, n uint64) error {
 	for _, r := range []*Rendition{s.Video(), s.Audio()} {
-		for now := r.Snapshot(); len(now.Segments) == 0 || now.Segments[0].Number >= now.NextNumber; now = r.Snapshot() {
+		for now := r.Snapshot(); len(now.Segments) == 0 || now.Segments[0].Number+n > now.NextNumber; now = r.Snapshot() {
 			select {
 			case <-now.Changed():
 			case <-ctx.Done():

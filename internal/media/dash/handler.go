@@ -133,6 +133,6 @@ func (h *Handler) body(ctx context.Context, stream *hub.Stream, session string, 
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, firstClosed)
 	defer cancel()
-	_ = store.Closed(ctx) // what is there by then will do
+	_ = store.Closed(ctx, 1) // what is there by then will do
 	return made(), true
 }

@@ -38,9 +38,6 @@ const numbered = "public, max-age=0, s-maxage=1"
 // writeTimeout bounds the writing of one part, or list, to a slow viewer.
 const writeTimeout = 30 * time.Second
 
-// firstClosed bounds the wait for a stream's first closed segment.
-const firstClosed = time.Second
-
 // Handler answers for the HLS of all streams. Safe for concurrent use.
 type Handler struct {
 	stores    Stores
@@ -204,11 +201,7 @@ func (v *viewer) multivariant(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "Bad playlist request: "+err.Error()+".")
 		return
 	}
-	// ffmpeg 5 dies of a playlist without a closed segment. Streams of a picture now and
-	// then are not waited for: what is there will do.
-	ctx, cancel := context.WithTimeout(r.Context(), firstClosed)
-	defer cancel()
-	_ = v.store.Closed(ctx)
+	v.closed(r)
 	body := multivariant(v.store, viewers.Name(viewers.HLS), back)
 	w.Header().Set("Cache-Control", "no-store")
 	send(w, r, listType, body)

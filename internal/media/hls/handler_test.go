@@ -451,6 +451,32 @@ func TestFirstListsHaveSegments(t *testing.T) {
 	})
 }
 
+// GStreamer's first lists have two closed segments each: with one it aborts.
+func TestFirstListsForGStreamer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		r.publish()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			time.Sleep(100 * time.Millisecond)
+			begun := time.Now()
+			w := r.get("index.m3u8", "User-Agent", "GStreamer souphttpsrc 1.22.0 libsoup/3.2.3")
+			if d := time.Since(begun); w.Code != http.StatusOK || d < time.Second || d > 3*time.Second {
+				t.Errorf("%d after %v", w.Code, d)
+			}
+			for _, name := range []string{"video.m3u8", "audio.m3u8"} {
+				if w := r.get(name); strings.Count(w.Body.String(), "#EXTINF") < 2 {
+					t.Errorf("%s has less than two segments: %s", name, w.Body)
+				}
+			}
+		}()
+		r.play(4 * time.Second)
+		<-done
+	})
+}
+
 // t asks for a time before now; what cannot be one is refused.
 func TestRewindQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
