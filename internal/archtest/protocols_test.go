@@ -2,11 +2,13 @@ package archtest
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/scanner"
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -151,6 +153,100 @@ func TestRuns(t *testing.T) {
 	} {
 		if found := runs(a, read(tt.body), 4); len(found) != tt.same {
 			t.Errorf("%d runs, want %d: %v in\n%s", len(found), tt.same, found, tt.body)
+		}
+	}
+}
+
+// Protocols that take and give connections have the same files, and so have those
+// that answer requests: who knows one knows where to look in the others.
+func TestProtocolsHaveTheSameFiles(t *testing.T) {
+	want := map[string][]string{
+		"rtmp":   {"server.go", "conn.go", "ingest.go", "play.go", "push.go", "demuxer.go", "media_writer.go"},
+		"srt":    {"server.go", "conn.go", "ingest.go", "play.go", "push.go", "demuxer.go", "media_writer.go"},
+		"webrtc": {"server.go", "session.go", "ingest.go", "viewer.go", "sender.go", "whip.go", "whep.go"},
+		"hls":    {"handler.go", "playlist.go"},
+		"dash":   {"handler.go", "mpd.go"},
+	}
+	for _, p := range protocolPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module+"internal/media/")
+		for _, file := range append(want[name], "doc.go") {
+			if !slices.Contains(p.GoFiles, file) {
+				t.Errorf("%s has no %s", name, file)
+			}
+		}
+		delete(want, name)
+	}
+	for name := range want {
+		t.Errorf("there is no package %s", name)
+	}
+}
+
+// Who needs to know what a codec is asks it: nobody but package codec tells them
+// apart by their types or names.
+func TestNoCodecSwitchOutsideCodec(t *testing.T) {
+	checked := 0
+	for _, p := range packages(t) {
+		if !under(p.ImportPath, module+"internal/media") && !under(p.ImportPath, module+"internal/server") || under(p.ImportPath, module+"internal/media/codec") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checked++
+			for _, at := range codecSwitches(file) {
+				t.Errorf("%s: a switch on codecs", fset.Position(at))
+			}
+		}
+	}
+	if checked < 100 {
+		t.Errorf("only %d files were looked at", checked)
+	}
+}
+
+// codecSwitches are the cases of a file that are a codec's type or name.
+func codecSwitches(file *ast.File) (found []token.Pos) {
+	names := []string{`"H.264"`, `"H.265"`, `"AV1"`, `"AAC"`, `"Opus"`}
+	ast.Inspect(file, func(n ast.Node) bool {
+		c, ok := n.(*ast.CaseClause)
+		if !ok {
+			return true
+		}
+		for _, e := range c.List {
+			switch e := e.(type) {
+			case *ast.StarExpr: // a type of package codec
+				if of, ok := e.X.(*ast.SelectorExpr); ok {
+					if pkg, ok := of.X.(*ast.Ident); ok && pkg.Name == "codec" {
+						found = append(found, e.Pos())
+					}
+				}
+			case *ast.BasicLit:
+				if slices.Contains(names, e.Value) {
+					found = append(found, e.Pos())
+				}
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func TestCodecSwitches(t *testing.T) {
+	for source, want := range map[string]int{
+		"switch c.(type) { case *codec.H264: }":               1,
+		"switch c.(type) { case nil, *codec.AAC, *other.B: }": 1,
+		`switch c.Name() { case "AAC", "Opus": }`:             2,
+		"switch c.(type) { case codec.Video: }":               0, // pictures or sound
+		`switch kind { case "video": }`:                       0,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+source+" }", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := codecSwitches(file); len(found) != want {
+			t.Errorf("%s: %d, want %d", source, len(found), want)
 		}
 	}
 }

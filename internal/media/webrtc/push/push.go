@@ -57,6 +57,7 @@ type Client struct {
 // lane is one track on its way.
 type lane struct {
 	track *webrtc.TrackLocalStaticRTP
+	codec string // its name
 	clock int64
 	seq   uint16
 	base  uint32 // timestamp of the stream's 0
@@ -70,9 +71,9 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{endpoint: e, up: make(chan struct{}), done: make(chan struct{})}
-	video, audio, err := pick(o.Tracks)
+	video, audio, err := codec.ForWebRTC(o.Tracks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w, not %w", ErrTracks, err)
 	}
 	if err := c.prepare(video, audio, o.Net); err != nil {
 		return nil, err
@@ -82,30 +83,6 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// pick finds the tracks that WebRTC carries.
-func pick(tracks []*frame.Track) (video *codec.H264, audio *codec.Opus, err error) {
-	for _, t := range tracks {
-		switch c := t.Codec.(type) {
-		case *codec.H264:
-			if video != nil {
-				return nil, nil, ErrTracks
-			}
-			video = c
-		case *codec.Opus:
-			if audio != nil {
-				return nil, nil, ErrTracks
-			}
-			audio = c
-		default:
-			return nil, nil, fmt.Errorf("%w, not %s", ErrTracks, t.Codec.Name())
-		}
-	}
-	if video == nil {
-		return nil, nil, ErrTracks
-	}
-	return video, audio, nil
 }
 
 // A connection on which nothing is heard for silentAfter and lostAfter together is
@@ -155,8 +132,8 @@ func (c *Client) prepare(video *codec.H264, audio *codec.Opus, net transport.Net
 		return fmt.Errorf("whip: %w", err)
 	}
 	c.pc.OnConnectionStateChange(c.changed)
-	if c.video, err = c.lane(h264, "video", packets.VideoClock); err == nil && audio != nil {
-		c.audio, err = c.lane(opus, "audio", packets.AudioClock)
+	if c.video, err = c.lane(h264, video.Name(), "video", packets.VideoClock); err == nil && audio != nil {
+		c.audio, err = c.lane(opus, audio.Name(), "audio", packets.AudioClock)
 	}
 	if err != nil {
 		_ = c.pc.Close()
@@ -166,7 +143,7 @@ func (c *Client) prepare(video *codec.H264, audio *codec.Opus, net transport.Net
 }
 
 // lane adds a track and reads its feedback, which the interceptors act on.
-func (c *Client) lane(capability webrtc.RTPCodecCapability, name string, clock int64) (*lane, error) {
+func (c *Client) lane(capability webrtc.RTPCodecCapability, codec, name string, clock int64) (*lane, error) {
 	track, err := webrtc.NewTrackLocalStaticRTP(capability, name, "glimpse")
 	if err != nil {
 		return nil, err
@@ -183,7 +160,7 @@ func (c *Client) lane(capability webrtc.RTPCodecCapability, name string, clock i
 			}
 		}
 	})
-	return &lane{track: track, clock: clock, seq: uint16(rand.Uint32()), base: rand.Uint32()}, nil
+	return &lane{track: track, codec: codec, clock: clock, seq: uint16(rand.Uint32()), base: rand.Uint32()}, nil
 }
 
 // connect offers, takes the answer and waits until media can flow.
@@ -246,13 +223,11 @@ func (c *Client) WriteFrame(f *frame.Frame) error {
 		return c.ended
 	default:
 	}
-	switch f.Track.Codec.(type) {
-	case *codec.H264:
+	switch name := f.Track.Codec.Name(); {
+	case name == c.video.codec:
 		return c.send(c.video, packets.Packetise(nil, f, 0, c.video.timestamp(f.PTS)))
-	case *codec.Opus:
-		if c.audio != nil {
-			return c.send(c.audio, [][]byte{packets.Sound(f.Payload, 0, c.audio.timestamp(f.PTS))})
-		}
+	case c.audio != nil && name == c.audio.codec:
+		return c.send(c.audio, [][]byte{packets.Sound(f.Payload, 0, c.audio.timestamp(f.PTS))})
 	}
 	return ErrTracks
 }
