@@ -37,7 +37,7 @@ func readers(protocol string, read load.Reader) func(context.Context, *instance,
 
 // crowd lets the readers come, and measures when all have settled.
 func (t trial) crowd(ctx context.Context, i *instance, url string, read load.Reader) ([]figure, error) {
-	time.Sleep(settled) // the stream runs
+	time.Sleep(t.settle) // the stream runs
 	before, err := i.memory()
 	if err != nil {
 		return nil, err

@@ -102,7 +102,7 @@ func flags() (*options, error) {
 	sizes := flag.String("sizes", "", "how many readers or streams, comma-separated (default each scenario's own)")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each scenario; medians are printed")
 	flag.IntVar(&o.seconds, "seconds", 6, "length of each measurement")
-	flag.DurationVar(&o.settle, "settle", 2*time.Second, "time before what streams cost is measured: their windows fill for a minute")
+	flag.DurationVar(&o.settle, "settle", 2*time.Second, "time that streams run before readers come, or before what they cost is measured: their windows fill for a minute")
 	flag.BoolVar(&o.check, "check", false, "exit 1 when a promise is broken, by what was measured or printed")
 	flag.IntVar(&o.bitrate, "bitrate", 2_500_000, "of the pictures, in bits a second")
 	flag.StringVar(&o.table, "print", "", "print the table of a file of JSON lines made before, and end")
