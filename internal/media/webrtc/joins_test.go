@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -68,9 +70,33 @@ func (h *heard) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// visit joins and leaves, by DELETE or by the connection's own goodbye; with the
-// first picture, or in haste.
-func (v *visitor) visit(byDelete, haste bool) error {
+// framed is a TCP connection with packets, each behind its length (RFC 4571 §2).
+type framed struct {
+	net.Conn
+	peer net.Addr
+}
+
+func (f framed) ReadFrom(b []byte) (int, net.Addr, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(f, head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := int(binary.BigEndian.Uint16(head[:]))
+	if n > len(b) {
+		return 0, nil, io.ErrShortBuffer
+	}
+	_, err := io.ReadFull(f, b[:n])
+	return n, f.peer, err
+}
+
+func (f framed) WriteTo(b []byte, _ net.Addr) (int, error) {
+	_, err := f.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
+	return len(b), err
+}
+
+// visit joins and leaves, by UDP or TCP, by DELETE or by the connection's own goodbye;
+// with the first picture, or in haste.
+func (v *visitor) visit(byTCP, byDelete, haste bool) error {
 	res, answer := v.r.do("POST", "/live/play/whep", strings.ReplaceAll("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=group:BUNDLE 0\n"+
 		"m=video 9 UDP/TLS/RTP/SAVPF 96\nc=IN IP4 0.0.0.0\na=mid:0\na=recvonly\na=rtcp-mux\na=setup:active\n"+
 		"a=ice-ufrag:visitor\na=ice-pwd:0123456789abcdefghijklmnop\na=fingerprint:sha-256 "+v.fingerprint+"\n"+
@@ -79,12 +105,19 @@ func (v *visitor) visit(byDelete, haste bool) error {
 		return fmt.Errorf("%d %s", res.StatusCode, answer)
 	}
 	ufrag, password := fragment(answer)
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
+	to := net.UDPAddrFromAddrPort(v.r.server.Addr())
+	var conn net.PacketConn
+	var err error
+	if byTCP {
+		tcp, err := net.Dial("tcp", to.String())
+		if err != nil {
+			return err
+		}
+		conn = framed{tcp, to}
+	} else if conn, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
 		return err
 	}
 	defer conn.Close()
-	to := net.UDPAddrFromAddrPort(v.r.server.Addr())
 	check, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ufrag+":visitor"),
 		stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.NewShortTermIntegrity(password), stun.Fingerprint)
 	if err != nil {
@@ -94,7 +127,7 @@ func (v *visitor) visit(byDelete, haste bool) error {
 		return err
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Read(make([]byte, 1500)); err != nil {
+	if _, _, err := conn.ReadFrom(make([]byte, 1500)); err != nil {
 		return fmt.Errorf("the check: %w", err)
 	}
 	_ = conn.SetReadDeadline(time.Time{})
@@ -133,13 +166,13 @@ func descriptors() int {
 	return len(list)
 }
 
-// A thousand viewers that come and go leave nothing behind: no goroutine, no
+// A thousand viewers that come and go, a third by TCP, leave nothing behind: no goroutine, no
 // descriptor, no entry in a table.
 func TestThousandJoinsAndLeaves(t *testing.T) {
 	r := newRig(t, nil)
 	r.publish()
 	v := newVisitor(r)
-	if err := v.visit(true, false); err != nil { // warm: the feed and connections are there
+	if err := v.visit(false, true, false); err != nil { // warm: the feed and connections are there
 		t.Fatal(err)
 	}
 	goroutines, files := runtime.NumGoroutine(), descriptors()
@@ -149,7 +182,7 @@ func TestThousandJoinsAndLeaves(t *testing.T) {
 	for range together {
 		tasks.Go(func() {
 			for n := next.Add(1); n <= visits; n = next.Add(1) {
-				if err := v.visit(n%2 == 0, n%4 == 1); err != nil {
+				if err := v.visit(n%3 == 0, n%2 == 0, n%4 == 1); err != nil {
 					t.Errorf("visit %d: %v", n, err)
 					return
 				}

@@ -255,6 +255,29 @@ func TestCatchUpIsPaced(t *testing.T) {
 	}
 }
 
+// MEDIA J: what all newcomers together are sent to catch up is bounded by bytes a
+// second; who finds nothing left gets the key frame alone, and the next all again.
+func TestCatchUpsAreBounded(t *testing.T) {
+	for name, left := range map[string]bool{"enough is left": true, "nothing is left": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+			now := time.Now()
+			fill(b.feed.video, 30, 120, 3000)
+			_, key, _ := b.feed.video.Picture(0)
+			want := b.feed.video.End()
+			if !left {
+				b.feed.server.catchUps.take(now, catchUpRate-1000)
+				want = key
+			}
+			b.join(now)
+			b.pumpAll(&now)
+			if got := b.stats.packets.Load(); got != want || (b.stats.keyFrameAlone.Load() == 1) == left {
+				t.Errorf("%d packets, want %d; alone: %d", got, want, b.stats.keyFrameAlone.Load())
+			}
+		})
+	}
+}
+
 // MEDIA J: a group of pictures that is too long is not replayed: the key
 // picture alone, and then the next one.
 func TestLongGroupGivesKeyFrameAlone(t *testing.T) {
