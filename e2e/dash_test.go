@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // dashPage is a page of somebody else that plays an MPD: window.seen says how.
@@ -151,4 +152,46 @@ func TestDashPlayerRecovers(t *testing.T) {
 		t.Errorf("%d stretches are buffered, want one without a hole", holes)
 	}
 	b.wantNoFaults("dash")
+}
+
+// A page that does what docs/players.md advises is at the live edge again at once when
+// it is late, which takes dash.js alone 6 s, and plays again when a jump finds nothing
+// to load, for which dash.js alone waits 20 s.
+//
+// B20
+func TestDashPlayerJumps(t *testing.T) {
+	parallel(t, browsers)
+	c := startCloud(t, "")
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"])
+	c.wantStatus(s.ID, "live")
+	b := startBrowser(t)
+	time.Sleep(5 * time.Second) // some past that the page does not load
+	b.do(nil, "open", "dash", serveDash(t, s.Play["dash"])+"?jump")
+	eventually(t, "dash.js shows a picture", func() bool { return b.number("dash", "seen.first") > 0 })
+	b.wantPlaying("dash")
+	b.wantPlaying("dash")
+	took := func(what string, most float64, begin string) {
+		t.Helper()
+		b.do(nil, "eval", "dash", "seen.begun = performance.now(); seen.took = 0; "+begin+`;
+			seen.watch = setInterval(() => {
+				if (seen.took || video.seeking || !(seen.latency() < 2.2)) return;
+				seen.took = performance.now() - seen.begun;
+			}, 50); void 0`)
+		eventually(t, "live again when it is "+what, func() bool { return b.number("dash", "seen.took") > 0 })
+		seconds := b.number("dash", "seen.took") / 1000
+		if t.Logf("%s: live again after %.1f s", what, seconds); seconds > most {
+			t.Errorf("%s: live again after %.1f s, want %.0f at most", what, seconds, most)
+		}
+		b.do(nil, "eval", "dash", "clearInterval(seen.watch)")
+	}
+	took("late", 4, "video.currentTime -= 4")
+	took("without an answer", 15, `{
+		const { fetch } = window, { send } = XMLHttpRequest.prototype;
+		window.fetch = () => new Promise(() => {});
+		XMLHttpRequest.prototype.send = () => {};
+		video.currentTime = player.getDvrWindow().start + 1;
+		setTimeout(() => { window.fetch = fetch; XMLHttpRequest.prototype.send = send; }, 2000);
+	}`)
+	b.wantPlaying("dash")
 }
