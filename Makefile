@@ -37,11 +37,11 @@ check:           ## format, vet, lint, unit tests with the race detector, rows
 	@$(GO) run ./tools/rows -check
 
 test: deps check build ## check, then the real binary against ffmpeg, Chromium and the published SDKs
-	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse $(GO) test -count=1 -parallel 200 -timeout 1500s ./e2e/...
+	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse $(GO) test -count=1 -timeout 1500s ./e2e/...
 
 test-long: deps check build ## also soaks, matrices, fuzzing and benchmarks
 	@scripts/deps.sh long
-	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse GLIMPSE_LONG=1 $(GO) test -count=1 -parallel 200 -timeout 3600s ./e2e/...
+	@GLIMPSE_BIN=$(CURDIR)/bin/glimpse GLIMPSE_LONG=1 $(GO) test -count=1 -timeout 3600s ./e2e/...
 	@GLIMPSE_LONG=1 $(GO) test -race -count=1 -timeout 1200s -run TestHistories ./internal/control/session
 	@GLIMPSE_LONG=1 $(GO) test -count=1 -timeout 600s ./internal/media/codec
 	@scripts/fuzz.sh 20s

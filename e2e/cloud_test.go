@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,7 +33,11 @@ var binary = os.Getenv("GLIMPSE_BIN")
 var scratch string
 
 func TestMain(m *testing.M) {
-	var err error
+	flag.Parse()
+	err := flag.Set("test.parallel", "1000") // the lanes bound what runs: who waits for its lane keeps a place
+	if err != nil {
+		panic(err)
+	}
 	if scratch, err = os.MkdirTemp("", "glimpse-e2e-"); err != nil {
 		panic(err)
 	}

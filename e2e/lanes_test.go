@@ -6,9 +6,8 @@ import (
 )
 
 // Tests run beside each other in lanes: browsers decode and paint, which takes half
-// a processor each, the others a seventh, and some only wait. -parallel is to be more
-// than all tests together. A test whose subtests run in lanes has none itself (nil):
-// it would keep its place while it waits for them.
+// a processor each, the others a seventh, and some only wait. A test whose subtests run
+// in lanes has none itself (nil): it would keep its place while it waits for them.
 var (
 	browsers = make(chan struct{}, 2)
 	others   = make(chan struct{}, 3)

@@ -216,7 +216,7 @@ func (h *happenings) await(n int, like happened) {
 const outage = 12 * time.Second
 
 // together runs a test under several names side by side, which mostly waits: all
-// of them in the one place that -parallel gave to t.
+// of them in the one place that t has in its lane.
 func together(t *testing.T, names []string, test func(t *testing.T, name string)) {
 	var wg sync.WaitGroup
 	for _, name := range names {
