@@ -11,7 +11,7 @@ import (
 var (
 	browsers = make(chan struct{}, 2)
 	others   = make(chan struct{}, 3)
-	waiting  = make(chan struct{}, 2)
+	waiting  = make(chan struct{}, 1)
 )
 
 // Tests that judge by the clock come first, one after the other, with nothing beside

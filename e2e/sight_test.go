@@ -115,17 +115,22 @@ func (s *sight) follow(p *process) {
 // pageSight is the same in a page.
 const pageSight = `(() => {
 	const v = document.querySelector('video');
-	let last = null;
-	const s = window.sight = { forget() { s.held = s.live = s.back = 0; s.seen = false; }, returned: () => s.seen && s.live > 2 ? s.back : 0 };
+	let last = null, lastShown = 0;
+	const s = window.sight = { forget() { s.held = s.live = s.back = 0; s.seen = s.stood = false; }, returned: () => s.seen && s.live > 2 ? s.back : 0 };
 	s.forget();
 	const shown = (now, frame) => {
 		v.requestVideoFrameCallback(shown);
 		const at = frame.rtpTimestamp === undefined ? 1000 * frame.mediaTime : frame.rtpTimestamp / 90;
+		if (last !== null && now - lastShown > 1000) { // it stood still, and may have jumped over most of what was held
+			s.held = s.live = s.back = 0;
+			s.seen = s.stood = true;
+		}
+		lastShown = now;
 		const after = at - last, off = Math.abs(after - 200 * Math.round(after / 200));
 		if (last !== null && after > 150 && off < 10) {
 			s.held++;
 			s.live = 0;
-			if (s.held > 1) { s.seen = true; s.back = 0; }
+			if (s.held > 1 || s.stood) { s.seen = true; s.back = 0; }
 		} else if (last !== null) {
 			s.held = 0;
 			s.live++;
