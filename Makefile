@@ -58,7 +58,7 @@ bench-peer: build ## the same beside another server: PEER=peer.json (bench/READM
 
 curves: build    ## the scale curves of docs/performance.md, as SVG
 	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only rtmp,whep -sizes 10,100,500,1000 > bin/curves.jsonl
-	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only hls -sizes 10,100,500 >> bin/curves.jsonl
+	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only hls -sizes 10,100,500,1000 >> bin/curves.jsonl
 	@$(GO) run ./bench -server bin/glimpse -rounds 1 -only rtmp-ingest,srt-ingest,whip-ingest -sizes 1,10,100 >> bin/curves.jsonl
 	@$(GO) run ./tools/plot -o docs bin/curves.jsonl
 
