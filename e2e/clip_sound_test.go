@@ -96,7 +96,7 @@ func TestClipWithoutConversion(t *testing.T) {
 		s := server.newStream()
 		clip.publishWHIP(t, s.Ingest["whip"])
 		server.wantStatus(s.ID, "live")
-		time.Sleep(6 * time.Second)
+		time.Sleep(6 * time.Second) // of past
 		var made recording
 		if code := server.api("POST", "/api/v1/streams/"+s.ID+"/clips", map[string]any{"last": 4}, &made); code != http.StatusCreated {
 			t.Errorf("%s: %d", name, code)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -98,7 +97,7 @@ func visitBySRT(ctx context.Context, address string) error {
 func TestJoinsAndLeaves(t *testing.T) {
 	parallel(t, others)
 	visits := 200
-	if os.Getenv("GLIMPSE_LONG") != "" {
+	if long {
 		visits = 1000
 	}
 	c := startCloud(t, withSRT+"https: {addr: \"127.0.0.1:0\"}\nrtmps: {addr: \"127.0.0.1:0\"}\n")
@@ -147,7 +146,7 @@ func TestJoinsAndLeaves(t *testing.T) {
 		}
 		tasks.Wait()
 		t.Logf("%s: %d visits in %v", way, visits, time.Since(began).Round(time.Millisecond))
-		within(t, patience, "as few goroutines as before, after "+way, func() bool { return goroutines() <= before+spare })
-		within(t, patience, "as few files as before, after "+way, func() bool { return c.files() <= files+spare })
+		eventually(t, "as few goroutines as before, after "+way, func() bool { return goroutines() <= before+spare })
+		eventually(t, "as few files as before, after "+way, func() bool { return c.files() <= files+spare })
 	}
 }

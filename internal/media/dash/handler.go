@@ -21,7 +21,7 @@ const (
 	PublicName = "public.mpd"
 )
 
-// firstClosed bounds the wait for a stream's first segments, as that of playlists.
+// firstClosed bounds the wait for a stream's first segments, as hls.Config.Wait does.
 const firstClosed = 3 * time.Second
 
 // timeQuery asks for the server's time instead of the MPD.
@@ -47,9 +47,10 @@ func Handles(rest string) bool { return strings.HasSuffix(rest, ".mpd") }
 
 // ServeHTTP answers a request below a stream's playback path: rest is what follows
 // /live/<playback id>/. 404 without a stream (nil), 503 while nothing can be
-// played, for which it waits 3 s when the stream is live, 429 when too many wait. With ?time it answers with the server's time (ISO 8601), for players'
-// clocks; with ?compat, and to GStreamer, with a description of whole segments for
-// players that stumble over low latency.
+// played, for which it waits 3 s when the stream is live, 429 when too many wait. With
+// ?time it answers with the server's time (ISO 8601), for players' clocks; with
+// ?compat, and to GStreamer, with a description of whole segments for players that
+// stumble over low latency.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, stream *hub.Stream, rest string) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
