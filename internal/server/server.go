@@ -30,6 +30,7 @@ import (
 	"glimpse/internal/control/store"
 	"glimpse/internal/control/streams"
 	"glimpse/internal/control/tap"
+	"glimpse/internal/heap"
 	"glimpse/internal/media/cmaf"
 	"glimpse/internal/media/dash"
 	"glimpse/internal/media/frames"
@@ -288,6 +289,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	defer stopMedia()
 	running := make(chan error, 6) // how each part ended
 	var players, pages sync.WaitGroup
+	players.Go(func() { heap.Run(media) })
 	if s.media.rtmp != nil {
 		players.Go(func() { running <- s.media.rtmp.Run(media) })
 	}
