@@ -75,14 +75,14 @@ func TestSender(t *testing.T) {
 		})
 		return n
 	}
-	s.ack(seqMask) // two
+	s.ack(seqMask, 0) // two
 	if n := again(seqMask-2, 1, time.Minute); n != 3 {
 		t.Errorf("%d of 3 sent again", n)
 	}
 	if n := again(0, 3, time.Minute); n != 2 {
 		t.Errorf("%d of the 2 that were not", n)
 	}
-	s.ack(1000) // never sent
+	s.ack(1000, 0) // never sent
 	s.expire(5 * time.Second)
 	if s.dropped != 3 || s.waiting() != 5 {
 		t.Errorf("%d dropped, %d wait", s.dropped, s.waiting())

@@ -13,6 +13,7 @@ import (
 // Times of a connection (§4.8, and libsrt's defaults).
 const (
 	idleTime     = 5 * time.Second // without a packet the peer is gone
+	deafTime     = 9 * time.Second // without confirming what is sent all the time it reads nothing (FAULTS F10)
 	keepAlive    = time.Second
 	ackAgain     = 100 * time.Millisecond
 	nakMin       = 20 * time.Millisecond
@@ -25,8 +26,11 @@ const (
 	keyAhead     = 1 << 12 // and announced so many before
 )
 
-// errIdle says that nothing came any more.
-var errIdle = errors.New("srt: nothing heard from the peer for 5 s")
+// Why a peer is given up.
+var (
+	errIdle = errors.New("srt: nothing heard from the peer for 5 s")
+	errDeaf = errors.New("srt: the peer confirmed nothing for 9 s")
+)
 
 // Stats of a connection.
 type Stats struct {
@@ -300,26 +304,27 @@ func (c *Conn) fail(err error) {
 	}
 }
 
-// tick does what is due, and ends a connection that has gone silent.
+// tick does what is due, and ends a connection whose peer is to be given up.
 func (c *Conn) tick(at time.Time) {
-	if !c.due(at) {
-		c.fail(errIdle)
+	if err := c.due(at); err != nil {
+		c.fail(err)
 	}
 }
 
-// due reports whether the peer is still there.
-func (c *Conn) due(at time.Time) bool {
+// due does what is due; an error says why the peer is given up.
+func (c *Conn) due(at time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, t := c.since(at), &c.timing
-	if c.err != nil {
-		return true
-	}
-	if at.Sub(t.heard) > idleTime {
-		return false
-	}
-	if c.peer == 0 {
-		return true // nobody has agreed yet
+	switch {
+	case c.err != nil:
+		return nil
+	case at.Sub(t.heard) > idleTime:
+		return errIdle
+	case c.peer == 0:
+		return nil // nobody has agreed yet
+	case c.out.deaf(now - deafTime):
+		return errDeaf
 	}
 	c.acknowledge(now)
 	c.report(now)
@@ -332,7 +337,7 @@ func (c *Conn) due(at time.Time) bool {
 	if at.Sub(t.said) >= keepAlive {
 		c.control(typeKeepAlive, 0, 0, words(0))
 	}
-	return true
+	return nil
 }
 
 // signal wakes Read.

@@ -27,7 +27,7 @@ func (c *Conn) handle(h header, packet []byte, at time.Time) {
 	}
 	switch h.kind {
 	case typeACK:
-		c.acked(h, body)
+		c.acked(h, body, now)
 	case typeNAK:
 		c.nacked(body, now)
 	case typeACKACK:
@@ -65,11 +65,11 @@ func (c *Conn) data(h header, payload []byte, now time.Duration) {
 }
 
 // acked hears what the peer has.
-func (c *Conn) acked(h header, body []byte) {
+func (c *Conn) acked(h header, body []byte, now time.Duration) {
 	if len(body) < 4 {
 		return
 	}
-	c.out.ack(binary.BigEndian.Uint32(body) & seqMask)
+	c.out.ack(binary.BigEndian.Uint32(body)&seqMask, now)
 	if len(body) < 16 || h.info == 0 {
 		return
 	}

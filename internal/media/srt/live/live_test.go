@@ -198,7 +198,7 @@ func TestPacketsDoNotAllocate(t *testing.T) {
 		if _, err := c.WriteChunks(picture, MaxPayload); err != nil {
 			t.Fatal(err)
 		}
-		c.out.ack(c.out.next) // the peer has it
+		c.out.ack(c.out.next, 0) // the peer has it
 	}); n > 0 {
 		t.Errorf("%v allocations for a picture sent", n)
 	}

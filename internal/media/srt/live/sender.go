@@ -13,7 +13,8 @@ type sender struct {
 	slots  []sent
 	memory *memory
 	bytes  int
-	spare  int // packets that may be sent again
+	spare  int           // packets that may be sent again
+	moved  time.Duration // when the peer last confirmed something, or owed nothing
 
 	packets, resent uint64
 	dropped         uint64 // given up before the peer had them
@@ -47,6 +48,9 @@ func (s *sender) push(packet []byte, now time.Duration) {
 			*s.slot(q) = old[q&uint32(len(old)-1)]
 		}
 	}
+	if s.first == s.next {
+		s.moved = now
+	}
 	*s.slot(s.next) = sent{at: now, again: now, packet: packet}
 	s.next = (s.next + 1) & seqMask
 	s.bytes += len(packet)
@@ -64,9 +68,12 @@ func (s *sender) pop() {
 }
 
 // ack forgets all before seq; numbers that were never sent are nonsense.
-func (s *sender) ack(seq uint32) {
+func (s *sender) ack(seq uint32, now time.Duration) {
 	if distance(seq, s.next) > 0 {
 		return
+	}
+	if distance(seq, s.first) > 0 {
+		s.moved = now
 	}
 	for distance(seq, s.first) > 0 {
 		s.pop()
@@ -105,6 +112,10 @@ func (s *sender) nak(from, to uint32, since, now time.Duration, send func(packet
 		send(slot.packet)
 	}
 }
+
+// deaf reports whether the peer has confirmed nothing since then, though all the
+// time there was something.
+func (s *sender) deaf(since time.Duration) bool { return s.first != s.next && s.moved < since }
 
 // waiting is how many packets are kept.
 func (s *sender) waiting() int { return distance(s.next, s.first) }
