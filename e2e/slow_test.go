@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -113,4 +118,93 @@ func TestSlowViewersByTCP(t *testing.T) {
 		t.Errorf("the slow one has %d gaps and is %v late", gaps, late)
 	}
 	reader.wantWhole(30)
+}
+
+// A viewer by HTTP who reads nothing is let go after 8 to 12 s, by the plain port, by TLS
+// and, stream by stream, by HTTP/2; one who reads slowly is not, whatever it takes.
+//
+// F10
+func TestSlowViewersByHTTP(t *testing.T) {
+	parallel(t, others)
+	c := startCloud(t, "https: {addr: \"127.0.0.1:0\"}\n")
+	m, _ := c.waitLine(`(https://127\.0\.0\.1:\d+)`, 0)
+	s := c.newStream()
+	publish(t, s.Ingest["rtmp"], "-vf", "noise=alls=40:allf=t", "-b:v", "2M", "-minrate", "2M", "-maxrate", "2M", "-bufsize", "1M")
+	c.wantStatus(s.ID, "live")
+	segment := strings.TrimSuffix(s.Play["hls"], "index.m3u8") + closedSegment(t, strings.Replace(s.Play["hls"], "index", "video", 1))
+	whole := len(fetchOK(t, segment))
+	if whole < 150_000 {
+		t.Fatalf("a segment of %d bytes is nothing to be slow with", whole)
+	}
+	var all sync.WaitGroup
+	for _, way := range []struct {
+		name, at string
+		h2       bool
+	}{{"HTTP", c.url, false}, {"HTTPS", m[1], false}, {"HTTP/2", m[1], true}} {
+		for _, rest := range []struct {
+			name  string
+			wait  time.Duration // before it reads on
+			rate  int           // bytes a second then; 0: as fast as can be
+			whole bool
+		}{{"reads nothing for 8 s", 8 * time.Second, 0, true}, {"reads nothing for 12 s", 12 * time.Second, 0, false}, {"reads slowly", 0, whole / 14, true}} {
+			all.Go(func() {
+				n, err := sip(strings.Replace(segment, c.url, way.at, 1), way.h2, rest.wait, rest.rate)
+				if t.Logf("%s, %s: %d of %d bytes, %v", way.name, rest.name, n, whole, err); (err == nil && n == whole) != rest.whole {
+					t.Errorf("%s, who %s: %d of %d bytes, %v", way.name, rest.name, n, whole, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// closedSegment is the name of the newest segment of a playlist.
+func closedSegment(t *testing.T, list string) (name string) {
+	t.Helper()
+	eventually(t, "a segment is closed", func() bool {
+		for line := range strings.Lines(string(fetchOK(t, list))) {
+			if !strings.HasPrefix(line, "#") && strings.HasSuffix(strings.TrimSpace(line), ".m4s") {
+				name = strings.TrimSpace(line)
+			}
+		}
+		return name != ""
+	})
+	return name
+}
+
+// sip asks for a file and lets it wait, in small windows.
+func sip(address string, h2 bool, wait time.Duration, rate int) (n int, err error) {
+	const window = 16 << 10
+	transport := &http.Transport{
+		DialContext: (&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+			return raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, window) })
+		}}).DialContext,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		ReadBufferSize:  4 << 10,
+		Protocols:       new(http.Protocols),
+		HTTP2:           &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10},
+	}
+	transport.Protocols.SetHTTP1(!h2)
+	transport.Protocols.SetHTTP2(h2)
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Get(address)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK || (res.ProtoMajor == 2) != h2 {
+		return 0, fmt.Errorf("%s %s", res.Proto, res.Status)
+	}
+	time.Sleep(wait)
+	for buf := make([]byte, 2<<10); err == nil; {
+		var got int
+		got, err = io.ReadFull(res.Body, buf)
+		if n += got; rate > 0 {
+			time.Sleep(time.Duration(got) * time.Second / time.Duration(rate))
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && n == int(res.ContentLength) {
+		err = nil
+	}
+	return n, err
 }

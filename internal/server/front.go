@@ -30,7 +30,8 @@ type front struct {
 	lean *lean.Listener // nil before begin
 }
 
-func newFront(h http.Handler) *front {
+// newFront serves h; who reads nothing is watched until its connection is somebody else's.
+func newFront(h http.Handler, watch *unread) *front {
 	return &front{http: &http.Server{
 		Handler: bodiesInTime(briefly(h)), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -40,8 +41,11 @@ func newFront(h http.Handler) *front {
 			return strangers.With(frames.WithConn(ctx, c), c)
 		},
 		ConnState: func(c net.Conn, state http.ConnState) {
-			if state == http.StateIdle { // what it sent was answered
+			switch state {
+			case http.StateIdle: // what it sent was answered
 				strangers.PlaceOf(c).Rest()
+			case http.StateHijacked:
+				watch.forget(strangers.Bare(c))
 			}
 		},
 	}}
@@ -50,14 +54,14 @@ func newFront(h http.Handler) *front {
 // onSpare marks the context of a connection on a spare descriptor.
 type onSpare struct{}
 
-// listenTCP listens, with a spare descriptor for when all are used up,
-// and bounds what strangers make it hold.
-func listenTCP(addr string, door *strangers.Door) (net.Listener, error) {
+// listenTCP listens, with a spare descriptor for when all are used up, and bounds
+// what strangers make it hold and for how long who reads nothing is kept.
+func listenTCP(addr string, door *strangers.Door, watch *unread) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return door.Listener(withSpare(l.(*net.TCPListener))), nil
+	return door.Listener(watch.listener(withSpare(l.(*net.TCPListener)))), nil
 }
 
 // briefly ends a connection on a spare descriptor after its first answer.

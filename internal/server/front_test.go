@@ -48,7 +48,7 @@ func TestSlowBodies(t *testing.T) {
 				here, there := net.Pipe()
 				l := oneConn{make(chan net.Conn, 1)}
 				l.conns <- there
-				f := newFront(c.handler)
+				f := newFront(c.handler, nil)
 				go func() { _ = f.serve(l) }()
 				began := time.Now()
 				go func() { _, _ = io.WriteString(here, c.request) }()
@@ -97,7 +97,7 @@ func TestHostileHeaders(t *testing.T) {
 				here, there := net.Pipe()
 				l := oneConn{make(chan net.Conn, 1)}
 				l.conns <- there
-				f := newFront(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a handler was called") }))
+				f := newFront(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a handler was called") }), nil)
 				go func() { _ = f.serve(l) }()
 				began := time.Now()
 				var sending sync.WaitGroup

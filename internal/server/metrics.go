@@ -113,6 +113,7 @@ func (c *collector) sockets() {
 	c.send(gauge, "strangers", "Connections that have not said yet who they are.", float64(crowd.Places))
 	c.send(gauge, "strangers_bytes", "Memory that they count for.", float64(crowd.Bytes))
 	c.send(counter, "strangers_evicted_total", "Strangers who were sent away for want of room.", float64(crowd.Evicted))
+	c.send(counter, "http_unread_closed_total", "Connections by HTTP that were closed because their peer read nothing.", float64(c.s.unread.closed.Load()))
 	g := c.s.control.gateway.Stats()
 	c.send(gauge, "sockets", "Open websockets.", float64(g.Apps), "kind", "app")
 	c.send(gauge, "sockets", "Open websockets.", float64(g.Phones), "kind", "glasses")

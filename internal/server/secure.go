@@ -44,7 +44,7 @@ func (s *Server) listenTLS() error {
 		config = s.tls.public.TLS
 	}
 	if s.cfg.HTTPS.Addr != "" {
-		l, err := listenTCP(s.cfg.HTTPS.Addr, s.gate.Door(costHTTP+costTLS))
+		l, err := listenTCP(s.cfg.HTTPS.Addr, s.gate.Door(costHTTP+costTLS), s.unread)
 		if err != nil {
 			return busy("https.addr", err)
 		}

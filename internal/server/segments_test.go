@@ -75,7 +75,7 @@ func TestSegmentsAsRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	f := newFront(s.handler)
+	f := newFront(s.handler, s.unread)
 	rest := f.begin(s.listener, s.segments)
 	served := make(chan error, 1)
 	go func() { served <- f.serve(rest) }()

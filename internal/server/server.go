@@ -64,6 +64,7 @@ type Server struct {
 	adminToken string
 	losses     []store.Loss // of the store, found at the start
 	gate       *strangers.Gate
+	unread     *unread // of HTTP, with TLS and without
 	listener   net.Listener
 	tls        secure
 	handler    http.Handler
@@ -110,7 +111,7 @@ type mediaPlane struct {
 // listen when it returns, so that port 0 has become a real port. Run must
 // follow. On an error everything is closed again.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{cfg: cfg, log: log, started: time.Now(), gate: strangers.New(strangers.Limits{})}
+	s := &Server{cfg: cfg, log: log, started: time.Now(), gate: strangers.New(strangers.Limits{}), unread: newUnread()}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -241,7 +242,7 @@ func (s *Server) listen(context.Context) error {
 	if s.cfg.HTTP.Addr == "" {
 		return errors.New("http.addr is empty: nothing could reach this server")
 	}
-	if s.listener, err = listenTCP(s.cfg.HTTP.Addr, s.gate.Door(costHTTP)); err != nil {
+	if s.listener, err = listenTCP(s.cfg.HTTP.Addr, s.gate.Door(costHTTP), s.unread); err != nil {
 		return busy("http.addr", err)
 	}
 	if s.cfg.RTMP.Addr != "" {
@@ -302,7 +303,8 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	if s.media.webrtc != nil {
 		players.Go(func() { running <- s.media.webrtc.Run(media) })
 	}
-	front := newFront(s.handler)
+	players.Go(func() { s.unread.run(media.Done()) })
+	front := newFront(s.handler, s.unread)
 	front.http.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // failed handshakes of strangers
 	rest := front.begin(s.listener, s.segments)
 	pages.Go(func() { running <- front.serve(rest) })

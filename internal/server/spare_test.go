@@ -111,7 +111,7 @@ func TestSpareDescriptor(t *testing.T) {
 		left := &table{free: 1}
 		l := &spareListener{Listener: left, pending: left.waiting, open: left.open}
 		l.takeBack(false)
-		f := newFront(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+		f := newFront(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }), nil)
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = f.serve(l) })
 		free := func() int {

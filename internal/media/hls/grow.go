@@ -3,7 +3,6 @@ package hls
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"glimpse/internal/media/cmaf"
 )
@@ -33,8 +32,8 @@ func (v *viewer) grow(w http.ResponseWriter, r *http.Request, f cmaf.File) {
 	defer release()
 	ctx, cancel := context.WithTimeout(r.Context(), growTime)
 	defer cancel()
-	control := http.NewResponseController(w)
-	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	out := newPatience(w, r)
+	defer out.over()
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return
@@ -45,15 +44,14 @@ func (v *viewer) grow(w http.ResponseWriter, r *http.Request, f cmaf.File) {
 			panic(http.ErrAbortHandler)
 		}
 		for ; sent < len(seg.Parts); sent++ {
-			_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := w.Write(seg.Parts[sent].Bytes()); err != nil {
+			if out.write(seg.Parts[sent].Bytes()) != nil {
 				return // the viewer has gone
 			}
 		}
 		if seg.Closed {
 			return
 		}
-		if control.Flush() != nil {
+		if out.control.Flush() != nil {
 			return
 		}
 		select {

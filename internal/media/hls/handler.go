@@ -35,9 +35,6 @@ type Config struct {
 // and a cache that answers with the same list ends its playback.
 const numbered = "public, max-age=0, s-maxage=1"
 
-// writeTimeout bounds the writing of one part, or list, to a slow viewer.
-const writeTimeout = 30 * time.Second
-
 // Handler answers for the HLS of all streams. Safe for concurrent use.
 type Handler struct {
 	stores    Stores
@@ -345,10 +342,8 @@ func pick(s *cmaf.Snapshot, f cmaf.File) [][]byte {
 func send(w http.ResponseWriter, r *http.Request, mime string, body ...[]byte) {
 	header := w.Header()
 	header.Set("Content-Type", mime)
-	deadline := http.NewResponseController(w)
-	// Not every ResponseWriter has deadlines; the server's have.
-	_ = deadline.SetWriteDeadline(time.Now().Add(writeTimeout))
-	defer func() { _ = deadline.SetWriteDeadline(time.Time{}) }()
+	out := newPatience(w, r)
+	defer out.over()
 	if header.Get("ETag") != "" && (r.Header.Get("Range") != "" || r.Header.Get("If-None-Match") != "") {
 		http.ServeContent(w, r, "", time.Time{}, newReader(body))
 		return
@@ -362,11 +357,8 @@ func send(w http.ResponseWriter, r *http.Request, mime string, body ...[]byte) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	for i, b := range body {
-		if i > 0 {
-			_ = deadline.SetWriteDeadline(time.Now().Add(writeTimeout))
-		}
-		if _, err := w.Write(b); err != nil {
+	for _, b := range body {
+		if out.write(b) != nil {
 			return // the viewer has gone
 		}
 	}
