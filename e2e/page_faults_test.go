@@ -6,10 +6,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
-// Pages that are open while the server is killed and comes back play again by
-// themselves, without a reload. Media sequence numbers go on rising and no name is
+// Pages that are open while the server is killed and comes back, and while it ends well
+// and comes back, play again by themselves, without a reload. Media sequence numbers go on rising and no name is
 // used again, so nothing that is cached is ever wrong.
 //
 // B22
@@ -26,21 +27,28 @@ func TestPageOutlivesServer(t *testing.T) {
 		b.do(nil, "eval", page, "window.sameDocument = true")
 	}
 	playlist := strings.Replace(s.Play["hls"], "index.m3u8", "video.m3u8", 1)
-	before := newPlaylistState(t, playlist)
-	c.restart(t, syscall.SIGKILL)
-	for _, page := range []string{"webrtc", "hls"} {
-		b.waitPlayer(page, "glimpse.state !== 'live'")
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		before := newPlaylistState(t, playlist)
+		c.restart(t, signal)
+		came := time.Now()
+		for _, page := range []string{"webrtc", "hls"} {
+			b.waitPlayer(page, "glimpse.state !== 'live'")
+		}
+		publish(t, s.Ingest["rtmp"])
+		for _, page := range []string{"webrtc", "hls"} {
+			b.waitPlayer(page, "glimpse.state === 'live' && glimpse.protocol === '"+page+"' && sameDocument")
+			t.Logf("%v: %s is live %.1f s after the restart", signal, page, time.Since(came).Seconds())
+			b.wantPlaying(page)
+			b.wantNoFaults(page)
+		}
+		after := newPlaylistState(t, playlist)
+		if after.sequence <= before.sequence || after.name == before.name {
+			t.Errorf("after %v media sequence %d and %q, before %d and %q", signal, after.sequence, after.name, before.sequence, before.name)
+		}
 	}
-	publish(t, s.Ingest["rtmp"])
 	for _, page := range []string{"webrtc", "hls"} {
-		b.waitPlayer(page, "glimpse.state === 'live' && glimpse.protocol === '"+page+"' && sameDocument")
 		b.do(nil, "click", page, "text=/sound on/i")
 		b.wantPlaying(page)
-		b.wantNoFaults(page)
-	}
-	after := newPlaylistState(t, playlist)
-	if after.sequence <= before.sequence || after.name == before.name {
-		t.Errorf("after the restart media sequence %d and %q, before %d and %q", after.sequence, after.name, before.sequence, before.name)
 	}
 }
 
