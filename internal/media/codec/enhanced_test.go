@@ -313,6 +313,7 @@ func FuzzPictures(f *testing.F) {
 func FuzzSounds(f *testing.F) {
 	f.Add((&Opus{Channels: 2}).Head(), unhexed(f, "7fe003fcfffe"))
 	f.Add([]byte{0x11, 0x90}, unhexed(f, "7f028002"))
+	f.Add([]byte{0x11, 0x90}, unhexed(f, "fff14c80013ffc2100"))
 	f.Fuzz(func(t *testing.T, config, b []byte) {
 		for _, name := range []string{"AAC", "Opus"} {
 			if c, err := NewAudio(name, config); err == nil {
@@ -323,12 +324,20 @@ func FuzzSounds(f *testing.F) {
 			}
 		}
 		packets, _ := ParseTSOpus(b)
-		n := 0
-		for _, p := range packets {
-			n += len(p)
+		c, units, err := ParseADTS(b)
+		if err == nil && len(units) > 0 {
+			if rate, n := c.Samples(nil); rate < 1 || n < 1 {
+				t.Errorf("%d samples at %d Hz by ADTS", n, rate)
+			}
 		}
-		if n > len(b) {
-			t.Error("more came out than went in")
+		for _, all := range [][][]byte{packets, units} {
+			n := 0
+			for _, p := range all {
+				n += len(p)
+			}
+			if n > len(b) {
+				t.Error("more came out than went in")
+			}
 		}
 		TSOpus(b)
 	})
