@@ -63,6 +63,7 @@ func TestVideoJS(t *testing.T) {
 		})
 		if player.name == "segments" {
 			b.wantPlaying(player.name)
+			b.wantBehind(player.name, programTime, 1, 15)
 		}
 		var errors []string
 		if b.do(&errors, "eval", player.name, "seen.errors"); len(errors) > 0 {
@@ -72,3 +73,10 @@ func TestVideoJS(t *testing.T) {
 		b.do(nil, "close", player.name)
 	}
 }
+
+// programTime is how far a page with Video.js is behind live, in seconds, by the wall
+// clock that the list gives the segment that is shown; 0 when none is.
+const programTime = `(() => {
+	const at = player.currentTime(), is = player.tech(true).vhs.playlists.media().segments.find((s) => s.start <= at && at < s.end);
+	return is ? (Date.now() - is.dateTimeObject) / 1000 - (at - is.start) : 0;
+})()`
