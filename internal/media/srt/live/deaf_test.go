@@ -19,14 +19,16 @@ func TestDeafPeer(t *testing.T) {
 		name          string
 		speaks        bool
 		sent, confirm time.Duration // how often; 0: never
+		behind        uint32        // packets that it has not confirmed even then
 		from, to      time.Duration // given up; 0: it stays
 		why           error
 	}{
-		{"confirms nothing", true, step, 0, 8 * time.Second, 12 * time.Second, errDeaf},
-		{"is asked little and confirms nothing", true, 500 * time.Millisecond, 0, 8 * time.Second, 12 * time.Second, errDeaf},
-		{"is not there", false, step, 0, 4 * time.Second, 6 * time.Second, errIdle},
-		{"confirms seldom", true, step, 8 * time.Second, 0, 0, nil},
-		{"is sent nothing", true, 0, 0, 0, 0, nil},
+		{"confirms nothing", true, step, 0, 0, 8 * time.Second, 12 * time.Second, errDeaf},
+		{"is asked little and confirms nothing", true, 500 * time.Millisecond, 0, 0, 8 * time.Second, 12 * time.Second, errDeaf},
+		{"is not there", false, step, 0, 0, 4 * time.Second, 6 * time.Second, errIdle},
+		{"confirms seldom", true, step, 8 * time.Second, 0, 0, 0, nil},
+		{"confirms late", true, step, step, 20, 0, 0, nil},
+		{"is sent nothing", true, 0, 0, 0, 0, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
@@ -43,7 +45,7 @@ func TestDeafPeer(t *testing.T) {
 					c.handle(parseHeader(keep), keep, at)
 				}
 				if tt.confirm > 0 && now%tt.confirm == 0 {
-					ack := append(appendControl(nil, typeACK, 0, 0, 0, c.id), words(c.out.next)...)
+					ack := append(appendControl(nil, typeACK, 0, 0, 0, c.id), words(c.out.next-tt.behind)...)
 					c.handle(parseHeader(ack), ack, at)
 				}
 				if err := c.due(at); err != nil {
