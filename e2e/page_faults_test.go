@@ -4,14 +4,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// Pages that are open while the server is killed and comes back, and while it ends well
-// and comes back, play again by themselves, without a reload. Media sequence numbers go on rising and no name is
-// used again, so nothing that is cached is ever wrong.
+// Pages that are open while the server is killed (and ends well, in the long run) and
+// comes back play again by themselves, without a reload. Media sequence numbers go on
+// rising and no name is used again, so nothing that is cached is ever wrong.
 //
 // B22
 func TestPageOutlivesServer(t *testing.T) {
@@ -27,7 +26,7 @@ func TestPageOutlivesServer(t *testing.T) {
 		b.do(nil, "eval", page, "window.sameDocument = true")
 	}
 	playlist := strings.Replace(s.Play["hls"], "index.m3u8", "video.m3u8", 1)
-	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+	for _, signal := range endings() {
 		before := newPlaylistState(t, playlist)
 		c.restart(t, signal)
 		came := time.Now()

@@ -56,6 +56,14 @@ func again(t *testing.T, argv []string, line func(string)) {
 	})
 }
 
+// endings are the server's: it is killed, and in the long run ends well, too.
+func endings() []syscall.Signal {
+	if long {
+		return []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}
+	}
+	return []syscall.Signal{syscall.SIGKILL}
+}
+
 // The server is killed (and ends well, in the long run) and is there again on the same ports.
 // The encoder comes back, and who reads by RTMP, SRT or HLS and asks again for what he
 // had has pictures again by the same URLs; a page with dash.js goes on without being
@@ -97,11 +105,7 @@ func TestReadersOutliveServer(t *testing.T) {
 	b.do(nil, "eval", "dash", "window.shown = 0; (function count() { shown++; video.requestVideoFrameCallback(count); })()")
 	eventually(t, "dash.js shows a picture", func() bool { return b.number("dash", "seen.first") > 0 })
 	b.wantPlaying("dash")
-	signals := []syscall.Signal{syscall.SIGKILL}
-	if long {
-		signals = append(signals, syscall.SIGTERM)
-	}
-	for _, signal := range signals {
+	for _, signal := range endings() {
 		c.restart(t, signal)
 		before := b.number("dash", "shown") // fails on a page that was loaded anew
 		came := time.Now()
