@@ -97,11 +97,7 @@ func managed(t *testing.T, c *cloud, a *app, w *wearer, style string) {
 		t.Errorf("checkExistingStream: %+v", found)
 	}
 	if style == "mini" {
-		var again urls
-		a.do(&again, "flip", map[string]any{})
-		if again.HLS == "" {
-			t.Error("stop and start at once lost the stream")
-		}
+		flip(t, a)
 	}
 	a.mark()
 	if style == "mini" {
@@ -114,6 +110,29 @@ func managed(t *testing.T, c *cloud, a *app, w *wearer, style string) {
 	eventually(t, "the links are gone", func() bool { code, _, _ := get(t, u.HLS); return code == 404 })
 	if a.streaming() {
 		t.Error("the SDK is stuck in streaming")
+	}
+}
+
+// flip stops and starts at once. The cloud waits 40 ms for such a start; on a busy
+// machine it may come later, and then this SDK takes the old stream's end for its own:
+// one of three has to be in time.
+func flip(t *testing.T, a *app) {
+	t.Helper()
+	const late = "Stopped by the app"
+	for try := 1; ; try++ {
+		a.mark()
+		e := a.result(a.send("flip", map[string]any{}))
+		if e.Error == "" {
+			var again urls
+			if decode(t, e.Result, &again); again.HLS == "" {
+				t.Error("stop and start at once lost the stream")
+			}
+			return
+		}
+		if e.Error != late || try == 3 {
+			t.Fatalf("stop and start at once: %s", e.Error)
+		}
+		a.status("active") // the start was heard all the same
 	}
 }
 

@@ -113,10 +113,15 @@ func issuer(t *testing.T, addr, name, protocol string) string {
 	if protocol != "" {
 		cfg.NextProtos = []string{protocol}
 	}
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, cfg)
-	if err != nil {
-		t.Fatalf("TLS with %s as %q: %v", addr, name, err)
-	}
+	// Whoever comes while the certificate is being had may be let go after 5 s.
+	var conn *tls.Conn
+	eventually(t, fmt.Sprintf("TLS with %s as %q", addr, name), func() (shaken bool) {
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, cfg)
+		if conn = c; err != nil {
+			t.Logf("TLS with %s as %q: %v", addr, name, err)
+		}
+		return err == nil
+	})
 	defer conn.Close()
 	state := conn.ConnectionState()
 	if state.NegotiatedProtocol != protocol {
