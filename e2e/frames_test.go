@@ -90,15 +90,15 @@ func clipPicture(pts time.Duration) int {
 //
 // E20
 func TestFrames(t *testing.T) {
-	parallel(t, others)
+	alone(t)
 	c := startLooking(t, "")
 	publishClip(t, c.rtmp+"/live/stream")
 	c.wantStatus(c.streamNamed("stream").ID, "live")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	wanted := []sdk.FrameOptions{{FPS: 10, Width: 640}, {FPS: 10, Width: 320, Format: sdk.RGB}, {FPS: 30, Width: 320, Format: sdk.Gray}, {FPS: 1, Width: 1920}}
 	for _, o := range wanted {
 		t.Run(string(o.Format), func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
 			n, want := 0, int(3*o.FPS)
 			var last sdk.Frame
 			for f, err := range c.live().Frames(ctx, o) {
@@ -128,8 +128,6 @@ func TestFrames(t *testing.T) {
 			}
 		})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, "GET", c.url+"/live/stream/frame.jpg?width=640", nil)
 	req.SetBasicAuth(looker, lookerKey)
 	res, err := http.DefaultClient.Do(req)

@@ -113,15 +113,10 @@ func issuer(t *testing.T, addr, name, protocol string) string {
 	if protocol != "" {
 		cfg.NextProtos = []string{protocol}
 	}
-	// Whoever comes while the certificate is being had may be let go after 5 s.
-	var conn *tls.Conn
-	eventually(t, fmt.Sprintf("TLS with %s as %q", addr, name), func() (shaken bool) {
-		c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, cfg)
-		if conn = c; err != nil {
-			t.Logf("TLS with %s as %q: %v", addr, name, err)
-		}
-		return err == nil
-	})
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, cfg)
+	if err != nil {
+		t.Fatalf("TLS with %s as %q: %v", addr, name, err)
+	}
 	defer conn.Close()
 	state := conn.ConnectionState()
 	if state.NegotiatedProtocol != protocol {
@@ -152,7 +147,8 @@ func startACME(t *testing.T) *acme {
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": addr, "managementListenAddress": "", "certificate": a.certificate, "privateKey": key,
 		"httpPort": 1, "tlsPort": json.Number(port), "keyAlgorithm": "ecdsa",
-		"profiles": map[string]any{"default": map[string]any{"description": "of the test", "validityPeriod": 7776000}},
+		"retryAfter": map[string]int{"authz": 1, "order": 1}, // the first who asks is let go after 5 s
+		"profiles":   map[string]any{"default": map[string]any{"description": "of the test", "validityPeriod": 7776000}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +159,7 @@ func startACME(t *testing.T) *acme {
 	}
 	start(t, "names for pebble", nil, goTool(t, "acme", "pebble-challtestsrv"), "-dnsserver", dns, "-defaultIPv4", "127.0.0.1",
 		"-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", freeAddr(t))
-	a.process = start(t, "pebble", []string{"PEBBLE_VA_NOSLEEP=1"}, goTool(t, "acme", "pebble"), "-config", file, "-dnsserver", dns)
+	a.process = start(t, "pebble", []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}, goTool(t, "acme", "pebble"), "-config", file, "-dnsserver", dns)
 	a.waitLine(`ACME directory available`, 0)
 	return a
 }
