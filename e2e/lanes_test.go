@@ -37,9 +37,19 @@ func parallel(t *testing.T, lane chan struct{}) {
 // alone lets the test, and its subtests, have the machine.
 func alone(t *testing.T) {
 	t.Helper()
+	preparing(t)()
+}
+
+// preparing lets the test begin beside those that have the machine, and has it wait for
+// its turn to have it where it calls judge, once. Until then it may take no more than a
+// stream that nobody watches.
+func preparing(t *testing.T) (judge func()) {
+	t.Helper()
 	judged.Add(1) // seen by all: no parallel test goes on before each one has come so far
 	t.Cleanup(judged.Done)
 	t.Parallel()
-	judging.Lock()
-	t.Cleanup(judging.Unlock)
+	return func() {
+		judging.Lock()
+		t.Cleanup(judging.Unlock)
+	}
 }
