@@ -23,6 +23,7 @@ type shard struct {
 	sender  *sender
 	viewers atomic.Pointer[[]*viewer]
 	marked  atomic.Bool
+	turns   int // large pictures so far; the sender's goroutine has it
 }
 
 func newSender() *sender { return &sender{wake: make(chan struct{}, 1)} }
@@ -66,7 +67,7 @@ func (s *sender) run(ctx context.Context) {
 	defer timer.Stop()
 	var shards, delayed []*shard
 	var work []*viewer
-	for turn := 0; ; turn++ {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -81,7 +82,7 @@ func (s *sender) run(ctx context.Context) {
 		next := time.Hour
 		for _, d := range shards {
 			var wait time.Duration
-			work, wait = d.pump(b, work[:0], turn)
+			work, wait = d.pump(b, work[:0])
 			if wait > 0 {
 				delayed = append(delayed, d)
 				next = min(next, wait)
@@ -104,10 +105,11 @@ func (s *sender) take(into []*shard) []*shard {
 }
 
 // pump gives all viewers turns until none has more to send: a key picture goes
-// out in slices over all of them, which is the pacing too. The first in the list
-// changes each time. It returns the scratch and the shortest wait of a viewer
-// that is paced, 0 for none.
-func (s *shard) pump(b *batch, work []*viewer, turn int) ([]*viewer, time.Duration) {
+// out in slices over all of them, which is the pacing too. With each such picture
+// another viewer comes first, so none is always the last; by the wakes it could be, for
+// those come in step with pictures. It returns the scratch and the shortest wait of a
+// viewer that is paced, 0 for none.
+func (s *shard) pump(b *batch, work []*viewer) ([]*viewer, time.Duration) {
 	list := *s.viewers.Load()
 	if len(list) == 0 {
 		return work, 0
@@ -121,11 +123,13 @@ func (s *shard) pump(b *batch, work []*viewer, turn int) ([]*viewer, time.Durati
 		}
 		return more
 	}
-	first := turn % len(list)
 	for i := range list {
-		if v := list[(first+i)%len(list)]; one(v) {
+		if v := list[(s.turns+i)%len(list)]; one(v) {
 			work = append(work, v)
 		}
+	}
+	if len(work) > 0 {
+		s.turns++
 	}
 	defer clear(work) // keep no viewer alive
 	for len(work) > 0 {

@@ -552,3 +552,65 @@ func TestLostSendsUseTheirIndices(t *testing.T) {
 		t.Error("something else came")
 	}
 }
+
+// MEDIA W4: a key picture goes out in turns over all viewers, and each time another
+// one is the last to have it whole, whatever is sent between two of them.
+func TestKeyPicturesGoInTurns(t *testing.T) {
+	const first, count = 100, 3
+	b := newBareViewer(t, payloadTypes{video: first}, srtp.ProtectionProfileAeadAes128Gcm)
+	now := time.Now()
+	fill(b.feed.video, 1, 1, 500)
+	viewers := []*viewer{b.viewer}
+	for i := 1; i < count; i++ {
+		viewers = append(viewers, newViewer(b.feed, payloadTypes{video: first + uint8(i)}, b.keys, b.to))
+	}
+	list := b.feed.shards[0]
+	for _, v := range viewers {
+		v.join(now)
+		(&bareViewer{viewer: v, scratch: b.scratch}).pumpAll(&now) // it has caught up
+		list.replace(func(all []*viewer) []*viewer { return append(all, v) })
+	}
+	b.received(b.stats.packets.Load())
+	sent := b.stats.packets.Load()
+	pump := func(size int) []uint8 {
+		fill(b.feed.video, 1, 1, size)
+		if work, _ := list.pump(b.scratch, nil); len(work) != 0 {
+			t.Fatalf("%d viewers have more to send", len(work))
+		}
+		total := b.stats.packets.Load()
+		var of []uint8
+		for _, p := range b.received(total - sent) {
+			of = append(of, p[1]&^packets.MarkerBit-first)
+		}
+		sent = total
+		return of
+	}
+	last := map[uint8]int{}
+	for range 2 * count {
+		pump(500) // with the key picture as many wakes as there are viewers
+		pump(500)
+		of := pump(3 * transport.MaxBatch * 1200)
+		each := len(of) / count
+		if each <= 2*transport.MaxBatch {
+			t.Fatalf("a key picture of %d packets", each)
+		}
+		last[of[len(of)-1]]++
+		had := map[uint8]int{}
+		for i, v := range of {
+			had[v]++
+			for _, other := range of[:i+1] {
+				if had[v]-had[other] > transport.MaxBatch {
+					t.Fatalf("viewer %d has %d packets of a key picture, viewer %d has %d", v, had[v], other, had[other])
+				}
+			}
+			if i >= count*transport.MaxBatch && len(had) < count {
+				t.Fatalf("only %d viewers had a turn in %d packets", len(had), i)
+			}
+		}
+	}
+	for v := range uint8(count) {
+		if last[v] != 2 {
+			t.Errorf("viewer %d was the last with %d of %d key pictures", v, last[v], 2*count)
+		}
+	}
+}
