@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -284,4 +286,21 @@ func TestWebhookHearsItsContext(t *testing.T) {
 	if err := NewWebhooks(false).Start(ctx, app, protocol.SessionRequest{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the context's", err)
 	}
+}
+
+// What an app's server says reaches logs and wearers as printable text of a bounded
+// length.
+func FuzzAnswerText(f *testing.F) {
+	f.Add([]byte(`{"message":"no such user"}`))
+	f.Add([]byte(`{"message":"\u202e\u0000\n"}`))
+	f.Add([]byte(`{"message":{}}`))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		text := answerText(answer)
+		if n := utf8.RuneCountInString(text); n > maxMessage+1 || !utf8.ValidString(text) {
+			t.Errorf("%d characters: %q", n, text)
+		}
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q", text)
+		}
+	})
 }

@@ -87,3 +87,30 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("%d subscriptions were kept", len(subs))
 	}
 }
+
+// Whatever an app subscribes to, the set is bounded and without repetitions, and an
+// app without permissions gets nothing that needs one.
+func FuzzRead(f *testing.F) {
+	f.Add(`["button_press","transcription:en-US?x",{"stream":"location","rate":"high"},1,null]`)
+	f.Add(`[{"stream":"audio_chunk","Stream":"button_press"},"","touch_event:tap"]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var entries []json.RawMessage
+		if json.Unmarshal([]byte(text), &entries) != nil {
+			return
+		}
+		subs, refused := Read(entries, nil)
+		if len(subs)+len(refused) > min(len(entries), maxEntries) {
+			t.Errorf("%d and %d of %d", len(subs), len(refused), len(entries))
+		}
+		seen := make(map[string]bool)
+		for _, s := range subs {
+			if s.Raw == "" || len(s.Raw) > maxEntry || seen[s.Raw] {
+				t.Errorf("%q is empty, too long or twice there", s.Raw)
+			}
+			seen[s.Raw] = true
+			if need := s.permission(); need != "" {
+				t.Errorf("%q without %s", s.Raw, need)
+			}
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,31 @@ func FuzzPost(f *testing.F) {
 			if len(b.ring) != 1 {
 				t.Fatalf("%+v cannot be written", p)
 			}
+		}
+	})
+}
+
+// What a query asks for is within the bounds, and is read again as the same.
+func FuzzOptions(f *testing.F) {
+	f.Add("fps=2&width=641&format=rgb")
+	f.Add("fps=0x1p-2&width=+64")
+	f.Add("fps=NaN&fps=5;&format=%6apeg")
+	f.Fuzz(func(t *testing.T, query string) {
+		q, _ := url.ParseQuery(query) // as net/http: what can be read
+		o, err := parseOptions(q)
+		if err != nil {
+			return
+		}
+		if !(o.FPS >= minFPS && o.FPS <= maxFPS) || o.Width < minWidth&^1 || o.Width > maxWidth || o.Width%2 != 0 {
+			t.Fatalf("%q: %+v", query, o)
+		}
+		if rate := rateOf(o.FPS); rate < o.FPS && rate < rates[len(rates)-1] {
+			t.Errorf("%g pictures a second are decoded at %g", o.FPS, rate)
+		}
+		again, err := parseOptions(url.Values{"fps": {strconv.FormatFloat(o.FPS, 'g', -1, 64)},
+			"width": {strconv.Itoa(o.Width)}, "format": {string(o.Format)}})
+		if err != nil || again != o {
+			t.Errorf("%+v is read again as %+v, %v", o, again, err)
 		}
 	})
 }

@@ -500,3 +500,25 @@ func TestRewindQuery(t *testing.T) {
 		}
 	})
 }
+
+// What ?t= asks for lies within the last hour, and is read again as the same.
+func FuzzRewind(f *testing.F) {
+	for _, seed := range []string{"", "-30", "-0x1p4", "1e-9", "-3600.0000001", "-Inf", "NaN", "-0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		back, err := rewind(text)
+		if err != nil {
+			if back != 0 {
+				t.Errorf("%q is refused and %v", text, back)
+			}
+			return
+		}
+		if back < 0 || back > maxRewind {
+			t.Fatalf("%q is %v", text, back)
+		}
+		if again, err := rewind(strconv.FormatFloat(-back.Seconds(), 'f', -1, 64)); err != nil || (again-back).Abs() > time.Microsecond {
+			t.Errorf("%v is read again as %v, %v", back, again, err)
+		}
+	})
+}

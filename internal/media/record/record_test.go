@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -453,6 +454,28 @@ func TestRetentionDeletes(t *testing.T) {
 		list := s.rec.Library().List()
 		if told := s.told(EventDeleted); len(told) != 2 || told[1].Info.ID != second || len(list) != 1 || list[0].ID != third {
 			t.Errorf("over the size: %+v, %+v", told, list)
+		}
+	})
+}
+
+// A name stands for one number only, within the limit, and every number has a name.
+func FuzzNumbered(f *testing.F) {
+	f.Add("i0.mp4", 3, true)
+	f.Add("+1.m4s", 9, false)
+	f.Add("018446744073709551616.m4s", 1<<30, false)
+	f.Add("../1.m4s", -1, false)
+	f.Fuzz(func(t *testing.T, name string, limit int, initial bool) {
+		prefix, suffix := "", ".m4s"
+		if initial {
+			prefix, suffix = "i", ".mp4"
+		}
+		if n, ok := numbered(name, prefix, suffix, limit); ok && (n < 0 || n >= limit || name != prefix+strconv.Itoa(n)+suffix) {
+			t.Errorf("%q is %d of %d", name, n, limit)
+		}
+		if limit > 0 {
+			if n, ok := numbered(prefix+strconv.Itoa(limit-1)+suffix, prefix, suffix, limit); !ok || n != limit-1 {
+				t.Errorf("the last of %d is %d, %v", limit, n, ok)
+			}
 		}
 	})
 }

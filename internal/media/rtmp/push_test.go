@@ -267,3 +267,34 @@ func serverTLS(t *testing.T) *tls.Config {
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
+
+// What an address is taken for leads to the same place when it is put together
+// again, and a refusal does not repeat the key.
+func FuzzTarget(f *testing.F) {
+	for _, seed := range []string{"rtmp://h/app/key", "rtmps://x.example:443/app/inst/KEY?backup=1", "rtmp://b.example/live2?backup=1/KEY",
+		"rtmp://u:p@[::1]/a/%2fKEY#x", "rtmp://h/a/", "rtmp://h:x/a/k", "RTMP://h//k"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, err := parseTarget(raw)
+		if err != nil {
+			if !errors.Is(err, ErrAddress) {
+				t.Errorf("%q: %v", raw, err)
+			}
+			return
+		}
+		host, port, err := net.SplitHostPort(got.address)
+		if err != nil || host != got.host || host == "" || port == "" || got.app == "" || got.key == "" || strings.Contains(got.key, "/") {
+			t.Fatalf("%q: %+v, %v", raw, got, err)
+		}
+		if strings.ContainsAny(got.tcURL+got.key, "\r\n\x00") {
+			t.Errorf("%q: control characters in %+v", raw, got)
+		}
+		if strings.Contains(host, "%") {
+			return // a zone, which is escaped in a URL
+		}
+		if again, err := parseTarget(got.tcURL + "/" + got.key); err != nil || again != got {
+			t.Errorf("%q: %+v is read again as %+v, %v", raw, got, again, err)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,6 +95,9 @@ func Probe(ctx context.Context, rawURL string) error {
 	return conn.Close()
 }
 
+// maxLatency is what a URL may ask for, in microseconds.
+const maxLatency = 60_000_000
+
 // parseTarget takes a URL apart by hand: the standard form of a stream id holds a
 // "#", and nobody escapes it.
 func parseTarget(raw string) (address string, o live.Options, err error) {
@@ -117,11 +121,12 @@ func parseTarget(raw string) (address string, o live.Options, err error) {
 		case "pbkeylen":
 			o.KeyLength = number
 		case "latency":
-			o.Latency = time.Duration(number) * time.Microsecond
+			o.Latency = time.Duration(max(-1, min(number, maxLatency+1))) * time.Microsecond
 		}
 	}
 	n := len(o.Passphrase)
-	if len(o.StreamID) > 512 || o.Latency < 0 || o.Latency > time.Minute || (n > 0 && (n < live.MinPassphrase || n > live.MaxPassphrase)) {
+	if len(o.StreamID) > 512 || o.Latency < 0 || o.Latency > maxLatency*time.Microsecond || (n > 0 && (n < live.MinPassphrase || n > live.MaxPassphrase)) ||
+		!slices.Contains([]int{0, 16, 24, 32}, o.KeyLength) {
 		return "", o, ErrAddress
 	}
 	return net.JoinHostPort(name, port), o, nil

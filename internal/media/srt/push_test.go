@@ -2,7 +2,12 @@ package srt
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/hub"
@@ -69,7 +74,8 @@ func TestPushRefused(t *testing.T) {
 }
 
 func TestPushAddress(t *testing.T) {
-	for _, bad := range []string{"", "rtmp://h:1/a", "srt://", "srt://host", "srt://:4201", "srt://h:1?passphrase=short"} {
+	for _, bad := range []string{"", "rtmp://h:1/a", "srt://", "srt://host", "srt://:4201", "srt://h:1?passphrase=short",
+		"srt://h:1?pbkeylen=17", "srt://h:1?latency=60000001", "srt://h:1?latency=18446744073709552"} {
 		if _, _, err := parseTarget(bad); !errors.Is(err, ErrAddress) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -83,4 +89,35 @@ func TestPushAddress(t *testing.T) {
 			t.Errorf("%q: stream id %q, %v", raw, cfg.StreamID, err)
 		}
 	}
+}
+
+// What an address asks for is within the protocol's bounds, and it leads to the
+// same place when it is put together again.
+func FuzzTarget(f *testing.F) {
+	for _, seed := range []string{"srt://h:1?streamid=#!::r=KEY,m=publish&passphrase=correct%20horse&latency=200000&pbkeylen=32", "srt://[::1]:9000/",
+		"srt://h:1?latency=-1", "srt://h:1?latency=99999999999999999999", "srt://h:1?streamid=%zz&&=", "srt://:1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		address, o, err := parseTarget(raw)
+		if err != nil {
+			if !errors.Is(err, ErrAddress) {
+				t.Errorf("%q: %v", raw, err)
+			}
+			return
+		}
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || host == "" || port == "" {
+			t.Fatalf("%q: %q, %v", raw, address, err)
+		}
+		if n := len(o.Passphrase); len(o.StreamID) > 512 || o.Latency < 0 || o.Latency > time.Minute || o.KeyLength%8 != 0 || n > 0 && (n < live.MinPassphrase || n > live.MaxPassphrase) {
+			t.Errorf("%q: %+v", raw, o)
+		}
+		escape := func(s string) string { return strings.ReplaceAll(url.PathEscape(s), "&", "%26") }
+		same, settings, err := parseTarget(fmt.Sprintf("srt://%s?streamid=%s&passphrase=%s&pbkeylen=%d&latency=%d", address,
+			escape(o.StreamID), escape(o.Passphrase), o.KeyLength, o.Latency.Microseconds()))
+		if err != nil || same != address || settings != o {
+			t.Errorf("%q: %q %+v is read again as %q %+v, %v", raw, address, o, same, settings, err)
+		}
+	})
 }
