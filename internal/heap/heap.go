@@ -2,8 +2,10 @@
 //
 // Go collects when the heap has doubled. A server that makes media once and shares
 // them collects so seldom that it is a few thousandths of its work: it may collect
-// twice as often, and hold a quarter less. One for which that would cost, as with
-// many publishers whom nobody watches, is left at Go's own.
+// four times as often, and hold a third less. So may one that does hardly anything:
+// it has a small heap when a crowd comes, and the garbage of their coming does not make
+// it large. One for which it costs, as with many publishers whom nobody watches, is
+// left at Go's own percentage, or given it back, by steps.
 //
 // Run owns the process's GC percentage while it runs; there are no locks.
 package heap
@@ -18,15 +20,17 @@ import (
 
 const (
 	usual = 100 // Go's percentage, with which every process begins
-	small = 50
+	least = 25  // below it little is left to gain
 
-	// The share of the process's CPU that collections may take: at the small
-	// percentage they take twice what they take at the usual one.
-	cheap, dear = 0.01, 0.025
+	// The share of the process's CPU that collections may take. Half the percentage
+	// takes twice as much, so what is cheap is not dear after one step.
+	cheap, dear = 0.01, 0.03
 
-	every   = 10 * time.Second
-	enough  = 4         // collections that a judgement needs,
-	atLeast = 3 * every // or that time
+	idle = 0.01 // of a processor: what that is spent on does not matter
+
+	every   = 2 * time.Second
+	enough  = 3                // collections that a judgement needs,
+	atLeast = 20 * time.Second // or that time
 )
 
 // Run chooses the percentage until ctx ends, and then sets back Go's own. It leaves
@@ -64,18 +68,20 @@ type account struct {
 	working     float64 // of everything else
 }
 
-// judge says which percentage is right after what was spent between two accounts, and
-// whether they were far enough apart to say.
+// judge says which percentage is right after what was spent between two accounts, a
+// step from this one at most, and whether that was enough to say.
 func judge(percent int, from, to account) (next int, judged bool) {
-	if to.collections-from.collections < enough && to.at.Sub(from.at) < atLeast {
+	passed := to.at.Sub(from.at)
+	if to.collections-from.collections < enough && passed < atLeast {
 		return percent, false
 	}
 	spent := to.collecting - from.collecting
-	switch share := spent / max(spent+to.working-from.working, 1e-9); {
-	case share > dear:
-		return usual, true
-	case share < cheap:
-		return small, true
+	all := spent + to.working - from.working
+	switch {
+	case all < idle*passed.Seconds(), spent < cheap*all:
+		return max(percent/2, least), true
+	case spent > dear*all:
+		return min(2*percent, usual), true
 	}
 	return percent, true
 }

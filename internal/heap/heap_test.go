@@ -20,18 +20,22 @@ func TestJudge(t *testing.T) {
 		judged              bool
 	}{
 		"too early to say":           {usual, every, enough - 1, 0.001, 10, usual, false},
-		"too early to say, small":    {small, every, enough - 1, 5, 1, small, false},
-		"often enough":               {usual, every, enough, 0.001, 10, small, true},
-		"long enough":                {usual, atLeast, 1, 0.001, 10, small, true},
-		"nothing was collected":      {usual, atLeast, 0, 0, 0, small, true},
-		"dear":                       {small, every, enough, 0.3, 10, usual, true},
+		"too early to say, dear":     {least, every, enough - 1, 5, 1, least, false},
+		"cheap":                      {usual, every, enough, 0.001, 10, usual / 2, true},
+		"long enough":                {usual, atLeast, 1, 0.001, 10, usual / 2, true},
+		"a step at a time":           {usual / 2, every, enough, 0.001, 10, usual / 4, true},
+		"the least":                  {least, every, enough, 0.001, 10, least, true},
+		"dear":                       {least, every, enough, 0.4, 10, 2 * least, true},
 		"dear, as it was":            {usual, every, enough, 0.5, 10, usual, true},
-		"between: stays small":       {small, every, enough, 0.2, 10, small, true},
+		"between: stays small":       {least, every, enough, 0.2, 10, least, true},
 		"between: stays usual":       {usual, every, enough, 0.2, 10, usual, true},
-		"twice what is cheap is not": {small, every, enough, 2 * cheap * 10, 10, small, true},
+		"twice what is cheap is not": {least, every, enough, 2 * cheap * 10, 10, least, true},
+		"idle":                       {usual, atLeast, 2, 0.1, 0.05, usual / 2, true},
+		"not idle":                   {usual / 2, atLeast, 2, 0.1, 0.15, usual, true},
+		"nothing was collected":      {usual, atLeast, 0, 0, 0, usual / 2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			from := account{at: time.Unix(1, 0), collections: 7, collecting: 3, working: 100}
+			from := account{time.Unix(1, 0), 7, 3, 100}
 			to := account{from.at.Add(c.passed), 7 + c.collections, 3 + c.collecting, 100 + c.working}
 			if next, judged := judge(c.percent, from, to); next != c.next || judged != c.judged {
 				t.Errorf("%d, judged %v", next, judged)
@@ -47,30 +51,48 @@ func percentage() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// A process that works and hardly collects gets a small heap, one that does nothing
-// but collect does not, and who ends leaves Go's own.
+// work takes some tenths of a second.
+func work() (n int) {
+	for i := range 1 << 29 {
+		n ^= i * i
+	}
+	return n | 1
+}
+
+// A server that does nothing is given a small heap, one that does nothing but collect
+// a larger one, one that works and hardly collects a smaller one, and who ends leaves
+// Go's own.
 func TestRun(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(usual))
+	runtime.GC() // the account is drawn up when one ends: what was before does not count
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); Run(ctx) }()
-		synctest.Wait()
-		time.Sleep(atLeast + time.Second)
-		synctest.Wait()
-		if p := percentage(); p != small {
-			t.Errorf("%d %% without collections", p)
+		next := func(want uint64, when string) {
+			time.Sleep(every)
+			synctest.Wait()
+			if p := percentage(); p != want {
+				t.Errorf("%d %% %s, not %d", p, when, want)
+			}
 		}
-		for range 20 {
+		next(usual, "at first")
+		time.Sleep(2 * atLeast)
+		next(least, "when there was nothing to do")
+		for _, want := range []uint64{usual / 2, usual, usual} {
+			for began := spent(); spent().collecting < began.collecting+5*idle*every.Seconds(); {
+				runtime.GC()
+			}
+			next(want, "when all was collections")
+		}
+		if work() == 0 {
+			t.Error("there was no work")
+		}
+		for range enough {
 			runtime.GC()
 		}
-		time.Sleep(atLeast)
-		synctest.Wait()
-		if p := percentage(); p != usual {
-			t.Errorf("%d %% when all was collections", p)
-		}
-		time.Sleep(atLeast)
+		next(usual/2, "when there was work")
 		cancel()
 		<-done
 		if p := percentage(); p != usual {
