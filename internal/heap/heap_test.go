@@ -26,7 +26,8 @@ func TestJudge(t *testing.T) {
 		"a step at a time":           {usual / 2, every, enough, 0.001, 10, usual / 4, true},
 		"the least":                  {least, every, enough, 0.001, 10, least, true},
 		"dear":                       {least, every, enough, 0.4, 10, 2 * least, true},
-		"dear, as it was":            {usual, every, enough, 0.5, 10, usual, true},
+		"dear, as it was":            {usual, every, enough, 0.5, 10, most, true},
+		"the most":                   {most, every, enough, 0.5, 10, most, true},
 		"between: stays small":       {least, every, enough, 0.2, 10, least, true},
 		"between: stays usual":       {usual, every, enough, 0.2, 10, usual, true},
 		"twice what is cheap is not": {least, every, enough, 2 * cheap * 10, 10, least, true},
@@ -80,7 +81,7 @@ func TestRun(t *testing.T) {
 		next(usual, "at first")
 		time.Sleep(2 * atLeast)
 		next(least, "when there was nothing to do")
-		for _, want := range []uint64{usual / 2, usual, usual} {
+		for _, want := range []uint64{usual / 2, usual, most, most} {
 			for began := spent(); spent().collecting < began.collecting+5*idle*every.Seconds(); {
 				runtime.GC()
 			}
@@ -92,7 +93,7 @@ func TestRun(t *testing.T) {
 		for range enough {
 			runtime.GC()
 		}
-		next(usual/2, "when there was work")
+		next(most/2, "when there was work")
 		cancel()
 		<-done
 		if p := percentage(); p != usual {
