@@ -4,9 +4,9 @@
 // them collects so seldom that it is a few thousandths of its work: it may collect
 // four times as often, and hold a third less. So may one that does hardly anything:
 // it has a small heap when a crowd comes, and the garbage of their coming does not make
-// it large. One for which it costs is left at Go's own percentage, and one whose heap
-// grows, as with many publishers who have just come and whom nobody watches, may
-// triple it: what is kept is scanned again by each collection.
+// it large. One for which it costs, as with many publishers whom nobody watches, is
+// left at Go's own percentage, or given it back, by steps. Never more: strangers who
+// make garbage would be given memory for it.
 //
 // Run owns the process's GC percentage while it runs; there are no locks.
 package heap
@@ -22,7 +22,6 @@ import (
 const (
 	usual = 100 // Go's percentage, with which every process begins
 	least = 25  // below it little is left to gain
-	most  = 200
 
 	// The share of the process's CPU that collections may take. Half the percentage
 	// takes twice as much, so what is cheap is not dear after one step.
@@ -83,7 +82,7 @@ func judge(percent int, from, to account) (next int, judged bool) {
 	case all < idle*passed.Seconds(), spent < cheap*all:
 		return max(percent/2, least), true
 	case spent > dear*all:
-		return min(2*percent, most), true
+		return min(2*percent, usual), true
 	}
 	return percent, true
 }

@@ -26,8 +26,7 @@ func TestJudge(t *testing.T) {
 		"a step at a time":           {usual / 2, every, enough, 0.001, 10, usual / 4, true},
 		"the least":                  {least, every, enough, 0.001, 10, least, true},
 		"dear":                       {least, every, enough, 0.4, 10, 2 * least, true},
-		"dear, as it was":            {usual, every, enough, 0.5, 10, most, true},
-		"the most":                   {most, every, enough, 0.5, 10, most, true},
+		"dear, as it was":            {usual, every, enough, 0.5, 10, usual, true},
 		"between: stays small":       {least, every, enough, 0.2, 10, least, true},
 		"between: stays usual":       {usual, every, enough, 0.2, 10, usual, true},
 		"twice what is cheap is not": {least, every, enough, 2 * cheap * 10, 10, least, true},
@@ -81,19 +80,26 @@ func TestRun(t *testing.T) {
 		next(usual, "at first")
 		time.Sleep(2 * atLeast)
 		next(least, "when there was nothing to do")
-		for _, want := range []uint64{usual / 2, usual, most, most} {
+		for _, want := range []uint64{usual / 2, usual, usual} {
 			for began := spent(); spent().collecting < began.collecting+5*idle*every.Seconds(); {
 				runtime.GC()
 			}
 			next(want, "when all was collections")
 		}
-		if work() == 0 {
-			t.Error("there was no work")
+		// On a busy machine a collection may seem to take long, for a while.
+		for try := 0; percentage() == usual && try < 30; try++ {
+			if work() == 0 {
+				t.Error("there was no work")
+			}
+			for range enough {
+				runtime.GC()
+			}
+			time.Sleep(every)
+			synctest.Wait()
 		}
-		for range enough {
-			runtime.GC()
+		if p := percentage(); p != usual/2 {
+			t.Errorf("%d %% when there was work", p)
 		}
-		next(most/2, "when there was work")
 		cancel()
 		<-done
 		if p := percentage(); p != usual {
