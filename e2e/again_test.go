@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // webhookAgain asks an app's server to connect once more, as a second cloud or a
@@ -76,6 +77,7 @@ func TestWebhookAgain(t *testing.T) {
 		ends[style] = a.count(`^@\{"event":"stop"`)
 		a.mark()
 	}
+	time.Sleep(time.Second)       // sessions are written behind what apps are answered
 	c.restart(t, syscall.SIGKILL) // who gave a session away and took it again is one who runs
 	for style, a := range f.apps {
 		if e := a.status("active"); e.StreamID != links.StreamID {
