@@ -186,13 +186,21 @@ func (m measured) wrong() string {
 	return ""
 }
 
-// waitPlayer waits until the player page says so.
+// waitPlayer waits until the player page says so; if it never does, how it stands is
+// said.
 func (b *browser) waitPlayer(page, condition string) {
 	b.t.Helper()
-	eventually(b.t, page+": "+condition, func() bool {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(50 * time.Millisecond) {
 		var ok bool
-		return b.try(&ok, "eval", page, "!!(window.glimpse && ("+condition+"))") == "" && ok
-	})
+		if b.try(&ok, "eval", page, "!!(window.glimpse && ("+condition+"))") == "" && ok {
+			return
+		}
+	}
+	var stands any
+	if fault := b.try(&stands, "eval", page, playing); fault != "" {
+		stands = fault
+	}
+	b.t.Fatalf("not within %v: %s: %s: %v", patience, page, condition, stands)
 }
 
 // wantNoFaults fails on script errors, blocked content and outside requests.
