@@ -94,67 +94,93 @@ func (f framed) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return len(b), err
 }
 
-// visit joins and leaves, by UDP or TCP, by DELETE or by the connection's own goodbye;
-// with the first picture, or in haste.
-func (v *visitor) visit(byTCP, byDelete, haste bool) error {
+// visit is a viewer that has joined.
+type visit struct {
+	location string
+	conn     net.PacketConn
+	sips     *sips         // by TCP
+	media    chan struct{} // closed with the first
+	client   *dtls.Conn
+	check    []byte // says that it is there
+	to       net.Addr
+}
+
+// join joins, by UDP or TCP. Close what it returns, which is nil with an error.
+func (v *visitor) join(ctx context.Context, byTCP bool) (_ *visit, err error) {
 	res, answer := v.r.do("POST", "/live/play/whep", strings.ReplaceAll("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=group:BUNDLE 0\n"+
 		"m=video 9 UDP/TLS/RTP/SAVPF 96\nc=IN IP4 0.0.0.0\na=mid:0\na=recvonly\na=rtcp-mux\na=setup:active\n"+
 		"a=ice-ufrag:visitor\na=ice-pwd:0123456789abcdefghijklmnop\na=fingerprint:sha-256 "+v.fingerprint+"\n"+
 		"a=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1;profile-level-id=42e01f\n", "\n", "\r\n"))
 	if res.StatusCode != 201 {
-		return fmt.Errorf("%d %s", res.StatusCode, answer)
+		return nil, fmt.Errorf("%d %s", res.StatusCode, answer)
 	}
 	ufrag, password := fragment(answer)
 	to := net.UDPAddrFromAddrPort(v.r.server.Addr())
-	var conn net.PacketConn
-	var err error
+	j := &visit{location: res.Header.Get("Location"), to: to}
 	if byTCP {
 		tcp, err := net.Dial("tcp", to.String())
 		if err != nil {
-			return err
+			return nil, err
 		}
-		conn = framed{tcp, to}
-	} else if conn, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
-		return err
+		j.sips = &sips{Conn: tcp, over: make(chan struct{})}
+		j.conn = framed{j.sips, to}
+	} else if j.conn, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
+		return nil, err
 	}
-	defer conn.Close()
+	defer func() {
+		if err != nil {
+			_ = j.conn.Close()
+		}
+	}()
 	check, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ufrag+":visitor"),
 		stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.NewShortTermIntegrity(password), stun.Fingerprint)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := conn.WriteTo(check.Raw, to); err != nil {
-		return err
+	j.check = check.Raw
+	if _, err := j.conn.WriteTo(j.check, to); err != nil {
+		return nil, err
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, _, err := conn.ReadFrom(make([]byte, 1500)); err != nil {
-		return fmt.Errorf("the check: %w", err)
+	_ = j.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, _, err := j.conn.ReadFrom(make([]byte, 1500)); err != nil {
+		return nil, fmt.Errorf("the check: %w", err)
 	}
-	_ = conn.SetReadDeadline(time.Time{})
-	media := &heard{PacketConn: conn, media: make(chan struct{})}
-	client, err := dtls.ClientWithOptions(media, to, dtls.WithCertificates(v.certificate), dtls.WithInsecureSkipVerify(true),
-		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret))
+	_ = j.conn.SetReadDeadline(time.Time{})
+	media := &heard{PacketConn: j.conn, media: make(chan struct{})}
+	j.media = media.media
+	if j.client, err = dtls.ClientWithOptions(media, to, dtls.WithCertificates(v.certificate), dtls.WithInsecureSkipVerify(true),
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret)); err != nil {
+		return nil, err
+	}
+	if err := j.client.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("the handshake: %w", err)
+	}
+	return j, nil
+}
+
+// visit joins and leaves, by UDP or TCP, by DELETE or by the connection's own goodbye;
+// with the first picture, or in haste.
+func (v *visitor) visit(byTCP, byDelete, haste bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	j, err := v.join(ctx, byTCP)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := client.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("the handshake: %w", err)
-	}
+	defer j.conn.Close()
 	if !haste {
 		select {
-		case <-media.media:
+		case <-j.media:
 		case <-ctx.Done():
 			return errors.New("no media came")
 		}
 	}
 	if byDelete {
-		if res, _ := v.r.do("DELETE", res.Header.Get("Location"), ""); res.StatusCode != 200 {
+		if res, _ := v.r.do("DELETE", j.location, ""); res.StatusCode != 200 {
 			return fmt.Errorf("DELETE: %d", res.StatusCode)
 		}
 	}
-	return client.Close()
+	return j.client.Close()
 }
 
 // descriptors counts this process's open files, where the system tells.

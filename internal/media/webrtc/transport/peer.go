@@ -44,7 +44,7 @@ type Handler interface {
 	// could open nothing of what was sent.
 	Missed(now time.Time)
 	// Ended says that the peer must go: it left, or did not connect, or fell
-	// silent. No lock is held; it may come more than once, and Peer.Close is
+	// silent, or reads nothing of its TCP connection. No lock is held; it may come more than once, and Peer.Close is
 	// expected.
 	Ended(reason string)
 }
@@ -128,6 +128,13 @@ func (p *Peer) Remote() netip.AddrPort {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.path.remote
+}
+
+// by reports whether the peer is sent to by a TCP connection now.
+func (p *Peer) by(s *stream) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.path.stream == s
 }
 
 // Restart makes new credentials (RFC 8445 §9): checks with them, from a client

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,11 @@ const (
 	// streamBuffer bounds what the system queues behind ours.
 	streamBuffer = 128 << 10
 
-	streamWrite   = 5 * time.Second // a write that takes longer ends the connection
+	// A piece that the system does not take for so long ends the connection, and who
+	// watches by it: with what the buffers take before, who reads nothing is let go
+	// after about 10 s (FAULTS F10), and who reads slowly stays.
+	streamWrite   = 8 * time.Second
+	streamPiece   = 32 << 10
 	streamSilence = 40 * time.Second
 
 	maxStreams        = 1024
@@ -96,13 +101,21 @@ func (s *stream) write() {
 		}
 		s.queue, s.writing = spare[:0], s.since
 		s.mu.Unlock()
-		_ = s.conn.SetWriteDeadline(time.Now().Add(streamWrite))
-		_, err := s.conn.Write(batch)
+		var err error
+		for piece := range slices.Chunk(batch, streamPiece) {
+			_ = s.conn.SetWriteDeadline(time.Now().Add(streamWrite))
+			if _, err = s.conn.Write(piece); err != nil {
+				break
+			}
+		}
 		s.mu.Lock()
 		s.writing = time.Time{}
 		s.mu.Unlock()
 		if err != nil {
 			_ = s.conn.Close() // which ends the reader, and that closes wake
+		}
+		if p := s.peer.Load(); p != nil && errors.Is(err, os.ErrDeadlineExceeded) && p.by(s) {
+			p.handler.Ended("reads nothing")
 		}
 		spare = batch
 	}
