@@ -50,14 +50,16 @@ func (c *play) Refuse(why error) error {
 }
 
 // Hear reads what a player says until it says goodbye or is gone.
-func (c *play) Hear() {
+func (c *play) Hear() error {
 	for {
 		m, err := c.chunks.next()
 		switch {
+		case errors.Is(err, io.EOF):
+			return nil
 		case err != nil:
-			return
+			return err
 		case (m.kind == typeCommand || m.kind == typeCommandAMF3) && goodbye(m) != nil:
-			return
+			return nil
 		}
 	}
 }

@@ -20,8 +20,9 @@ type Player interface {
 	// Refuse tells the peer why there is nothing for it, before Accept or after:
 	// ErrNoStream, ErrNobody, hub.ErrEnded, or *CarryError.
 	Refuse(why error) error
-	// Hear reads what the peer says until it says goodbye or is gone.
-	Hear()
+	// Hear reads what the peer says until it says goodbye (nil) or is gone, and says
+	// why.
+	Hear() error
 	// Writer returns what frames are written to. It is called once, after Accept.
 	Writer(ctx context.Context) Writer
 	// End has the last word: the stream is over when err is io.EOF, otherwise
@@ -104,11 +105,14 @@ func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.
 	w := &watching{link: who.Link}
 	leave := stream.AddViewer(hub.ViewerInfo{Protocol: s.protocol, Remote: who.Remote, Stats: w.stats})
 	defer leave()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	wait := s.Aside(func() {
-		defer cancel()
-		c.Hear()
+		left := errLeft
+		defer func() { cancel(left) }()
+		if gone := c.Hear(); gone != nil {
+			left = fmt.Errorf("%w: %w", errLeft, gone)
+		}
 	})
 	defer wait()
 	run, err := await(ctx, stream, patience)
@@ -125,7 +129,9 @@ func (s *Server) Play(ctx context.Context, h *hub.Hub, id string, patience time.
 	w.reader.Store(rd)
 	err = follow(ctx, rd, c.Writer(ctx), &w.bytes)
 	if ctx.Err() != nil {
-		err = errLeft
+		if err = context.Cause(ctx); !errors.Is(err, errLeft) {
+			err = errLeft
+		}
 	}
 	var cannot *CarryError
 	if errors.As(err, &cannot) {
@@ -145,7 +151,7 @@ func reason(err error) string {
 	case errors.Is(err, errLeft), errors.As(err, &cannot):
 		return err.Error()
 	}
-	return "connection lost, or too slow"
+	return "connection lost, or too slow: " + err.Error()
 }
 
 // await waits for a stream's run.

@@ -34,10 +34,13 @@ func (c *play) Accept() error {
 func (c *play) Refuse(why error) error { return c.refuse(live.NotFound, why) }
 
 // Hear waits for the peer's goodbye: a reader says nothing else that counts.
-func (c *play) Hear() {
+func (c *play) Hear() error {
 	for {
-		if _, err := c.live.Read(); err != nil {
-			return
+		switch _, err := c.live.Read(); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
 		}
 	}
 }
