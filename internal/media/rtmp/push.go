@@ -174,6 +174,9 @@ func parseTarget(raw string) (target, error) {
 		}
 	}
 	t.address = net.JoinHostPort(t.host, port)
+	if _, _, err := net.SplitHostPort(t.address); err != nil {
+		return target{}, ErrAddress // a lonely bracket
+	}
 	t.tcURL = u.Scheme + "://" + u.Host + "/" + t.app
 	return t, nil
 }

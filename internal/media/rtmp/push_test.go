@@ -275,6 +275,7 @@ func FuzzTarget(f *testing.F) {
 		"rtmp://u:p@[::1]/a/%2fKEY#x", "rtmp://h/a/", "rtmp://h:x/a/k", "RTMP://h//k"} {
 		f.Add(seed)
 	}
+	f.Add("rtmp://]?/0")
 	f.Add("rtmp://h/app/?a=b/c") // a key that is a query alone
 	f.Fuzz(func(t *testing.T, raw string) {
 		got, err := parseTarget(raw)

@@ -104,7 +104,7 @@ func parseTarget(raw string) (address string, o live.Options, err error) {
 	rest, ok := strings.CutPrefix(raw, "srt://")
 	host, query, _ := strings.Cut(rest, "?")
 	name, port, bad := net.SplitHostPort(strings.TrimSuffix(host, "/"))
-	if !ok || bad != nil || name == "" || port == "" {
+	if n, err := strconv.ParseUint(port, 10, 16); !ok || bad != nil || name == "" || err != nil || n == 0 {
 		return "", o, ErrAddress
 	}
 	for pair := range strings.SplitSeq(query, "&") {

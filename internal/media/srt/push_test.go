@@ -75,7 +75,7 @@ func TestPushRefused(t *testing.T) {
 
 func TestPushAddress(t *testing.T) {
 	for _, bad := range []string{"", "rtmp://h:1/a", "srt://", "srt://host", "srt://:4201", "srt://h:1?passphrase=short",
-		"srt://h:1?pbkeylen=17", "srt://h:1?latency=60000001", "srt://h:1?latency=18446744073709552"} {
+		"srt://h:/", "srt://0://", "srt://h:65536", "srt://h:1?pbkeylen=17", "srt://h:1?latency=60000001", "srt://h:1?latency=18446744073709552"} {
 		if _, _, err := parseTarget(bad); !errors.Is(err, ErrAddress) {
 			t.Errorf("%q: %v", bad, err)
 		}
