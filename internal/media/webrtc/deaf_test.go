@@ -57,8 +57,8 @@ func TestDeafViewerByTCP(t *testing.T) {
 		j.sips.rate.Store(rate)
 		return j
 	}
+	slow, moved, deaf := enter(30_000), enter(-1), enter(-1)
 	began := time.Now()
-	deaf, slow, moved := enter(-1), enter(30_000), enter(-1)
 	udp, err := net.DialUDP("udp", nil, deaf.to.(*net.UDPAddr))
 	if err != nil {
 		t.Fatal(err)
