@@ -5,15 +5,21 @@ import (
 	"context"
 	"crypto/tls"
 	wire "encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,24 +29,92 @@ import (
 // crowdOf is how many connections strangers hold of each kind.
 const crowdOf = 300
 
-// strangers hold connections of every kind until they leave, and say as much
-// on them as they are let without saying who they are.
-type strangers struct {
-	ctx   context.Context
-	leave func() // ends all connections and waits for them
-	kinds map[string]func(ctx context.Context, from *net.Dialer)
-	wg    sync.WaitGroup
-	began atomic.Int64 // connections, each kind's together
+// strangersOf names, in the environment, what makes this program a crowd of strangers:
+// the doors to go to.
+const strangersOf = "GLIMPSE_STRANGERS"
+
+// doors are the ways into a cloud, and what is offered at the one for viewers.
+type doors struct {
+	Web, HTTPS, RTMP, RTMPS, SRT, WebRTC string
+	WHEP, Offer                          string
 }
 
-// newStrangers knows the ways into a cloud; whep is the public address of a stream.
-func newStrangers(t *testing.T, c *cloud, whep string) *strangers {
+// doorsOf knows the ways into a cloud; whep is the public address of a stream.
+func doorsOf(t *testing.T, c *cloud, whep string) doors {
 	t.Helper()
 	var info map[string]any
 	c.api("GET", "/api/v1/server", nil, &info)
 	at := func(name string) string { return info[name].(map[string]any)["addr"].(string) }
-	web := at("http")
-	header := func(line string) string { return line + " HTTP/1.1\r\nHost: " + web + "\r\n" }
+	pc := peerConnection(t)
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doors{at("http"), at("https"), at("rtmp"), at("rtmps"), at("srt"), at("webrtc"), whep, text.SDP}
+}
+
+// crowds lets strangers come, in a process of their own, until leave is called, which
+// returns how many connections they made. In the world they have other machines: here
+// they take what processor others leave them.
+func crowds(t *testing.T, to doors) (leave func() (connections int)) {
+	t.Helper()
+	text, err := json.Marshal(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "strangers", []string{strangersOf + "=" + string(text)}, os.Args[0])
+	return func() (connections int) {
+		p.stop()
+		m, _ := p.waitLine(`^(\d+) connections$`, 0)
+		connections, _ = strconv.Atoi(m[1])
+		return connections
+	}
+}
+
+// beStrangers holds connections of every kind until it is told to end, and says as
+// much on them as it is let without saying who it is. Who was sent away comes again,
+// from another address.
+func beStrangers(text string) error {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19); err != nil {
+		return err
+	}
+	var to doors
+	if err := json.Unmarshal([]byte(text), &to); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	var all sync.WaitGroup
+	var began atomic.Int64
+	for _, come := range kinds(to) {
+		for range crowdOf {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					n := began.Add(1)
+					from := &net.Dialer{Timeout: time.Second}
+					if n%2 == 0 { // the others share the address of everybody
+						from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, byte(1+n>>16), byte(n>>8), byte(n))}
+					}
+					come(ctx, from)
+					select {
+					case <-ctx.Done():
+					case <-time.After(3 * time.Second):
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	fmt.Println(began.Load(), "connections")
+	return nil
+}
+
+// kinds are what strangers do.
+func kinds(to doors) []func(ctx context.Context, from *net.Dialer) {
+	header := func(line string) string { return line + " HTTP/1.1\r\nHost: " + to.Web + "\r\n" }
 	slow := []byte(header("GET /") + "X-Pad: " + strings.Repeat("x", 15<<10))
 	body := []byte(header("POST /api/v1/login") + "Content-Type: application/json\r\nContent-Length: 65000\r\n\r\n{\"token\":\"" + strings.Repeat("x", 60<<10))
 	socket := append([]byte(header("GET /app-ws")+"Connection: Upgrade\r\nUpgrade: websocket\r\n"+
@@ -57,48 +131,10 @@ func newStrangers(t *testing.T, c *cloud, whep string) *strangers {
 	}
 	packet := wire.BigEndian.AppendUint16(nil, 1400)
 	packet = append(packet, make([]byte, 1300)...)
-	plain, sealed := sayTo, sayByTLS
-	s := &strangers{}
-	var cancel context.CancelFunc
-	s.ctx, cancel = context.WithCancel(t.Context())
-	s.leave = func() {
-		cancel()
-		s.wg.Wait()
-	}
-	t.Cleanup(s.leave)
-	s.kinds = map[string]func(ctx context.Context, from *net.Dialer){
-		"websockets":     plain(web, socket),
-		"headers":        plain(web, slow),
-		"bodies":         plain(web, body),
-		"headers by TLS": sealed(at("https"), slow),
-		"RTMP":           plain(at("rtmp"), messages),
-		"RTMP by TLS":    sealed(at("rtmps"), messages),
-		"SRT":            askBySRT(at("srt")),
-		"offers":         offer(t, whep),
-		"packets by TCP": plain(at("webrtc"), packet),
-	}
-	return s
-}
-
-// come starts the crowds. Who was sent away comes again, from another address.
-func (s *strangers) come() {
-	for kind := range s.kinds {
-		for range crowdOf {
-			s.wg.Go(func() {
-				for s.ctx.Err() == nil {
-					n := s.began.Add(1)
-					from := &net.Dialer{Timeout: time.Second}
-					if n%2 == 0 { // the others share the address of everybody
-						from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, byte(1+n>>16), byte(n>>8), byte(n))}
-					}
-					s.kinds[kind](s.ctx, from)
-					select {
-					case <-s.ctx.Done():
-					case <-time.After(3 * time.Second):
-					}
-				}
-			})
-		}
+	return []func(ctx context.Context, from *net.Dialer){
+		sayTo(to.Web, socket), sayTo(to.Web, slow), sayTo(to.Web, body), sayByTLS(to.HTTPS, slow),
+		sayTo(to.RTMP, messages), sayByTLS(to.RTMPS, messages),
+		askBySRT(to.SRT), offer(to.WHEP, to.Offer), sayTo(to.WebRTC, packet),
 	}
 }
 
@@ -167,19 +203,10 @@ func askBySRT(at string) func(context.Context, *net.Dialer) {
 }
 
 // offer asks to watch and never connects.
-func offer(t *testing.T, whep string) func(context.Context, *net.Dialer) {
-	t.Helper()
-	pc := peerConnection(t)
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-		t.Fatal(err)
-	}
-	text, err := pc.CreateOffer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+func offer(whep, sdp string) func(context.Context, *net.Dialer) {
 	return func(ctx context.Context, from *net.Dialer) {
 		client := &http.Client{Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
-		req, err := http.NewRequestWithContext(ctx, "POST", whep, strings.NewReader(text.SDP))
+		req, err := http.NewRequestWithContext(ctx, "POST", whep, strings.NewReader(sdp))
 		if err != nil {
 			return
 		}
@@ -215,14 +242,14 @@ func (p *process) resetPeak() {
 }
 
 // Crowds of strangers at every port, each saying as much as it is let, make the
-// process grow by less than 64 MiB. A reader misses no picture, probes are answered,
-// and those who say who they are come in: an encoder by RTMPS, glasses, an app that
-// starts them, a page by LL-HLS.
+// process grow by less than 64 MiB. A reader misses no picture, each probe is answered
+// within 250 ms, and those who say who they are come in: an encoder by RTMPS, glasses,
+// an app that starts them, a page by LL-HLS.
 //
 // F24
 func TestStrangers(t *testing.T) {
 	alone(t)
-	const user, pkg, most, lasting = "wearer@example.com", "com.example.known", 64.0, 15 * time.Second
+	const user, pkg, most, lasting, within = "wearer@example.com", "com.example.known", 64.0, 10 * time.Second, 250 * time.Millisecond
 	port := freePort(t)
 	c := startCloud(t, withSRT+"https: {addr: \"127.0.0.1:0\"}\nrtmps: {addr: \"127.0.0.1:0\"}\n"+
 		"apps:\n"+appConfig(pkg, port, "CAMERA")+"users:\n  - {id: "+user+"}\n")
@@ -230,35 +257,23 @@ func TestStrangers(t *testing.T) {
 	publish(t, s.Ingest["rtmp"])
 	c.wantStatus(s.ID, "live")
 	reader := whole(t, s)
-	wantMoving(t, s.Play["hls"])
+	fetchOK(t, s.Play["hls"])
 	a := startApp(t, "sdk2", pkg, port)
-	crowds := newStrangers(t, c, s.Play["whep"])
 
+	to := doorsOf(t, c, s.Play["whep"])
 	c.resetPeak()
 	before, began := c.memory("VmRSS"), time.Now()
-	crowds.come()
-	var slowest []time.Duration
-	lost := 0
-	// A new connection each time, which is what the door is about. Who has only just come
-	// may lose its place to the crowd; it asks again, and that counts as waiting.
-	probe := func() {
-		t.Helper()
-		for asked := time.Now(); ; lost++ {
-			res, err := http.Get(c.url + "/healthz")
-			if err == nil {
-				res.Body.Close() // unread: the connection is not used again
-				if res.StatusCode != http.StatusOK {
-					t.Fatal(res.Status)
-				}
-				slowest = append(slowest, time.Since(asked))
-				return
-			}
-			if t.Log(err); time.Since(asked) > patience {
-				t.Fatal("no probe is answered")
-			}
-		}
-	}
-	probe()
+	leave := crowds(t, to)
+	probing, known := context.WithCancel(t.Context())
+	var probes sync.WaitGroup
+	probes.Go(func() { c.probesAnswered(probing, within) })
+	t.Cleanup(func() {
+		known()
+		probes.Wait()
+	})
+	// The crowd's first rush: ffmpeg does not come again when it is cut in its handshake, as
+	// encoders do, and of those who come at the very same time it may be one who is.
+	time.Sleep(time.Second)
 	publish(t, second.Ingest["rtmps"])
 	c.wantStatus(second.ID, "live")
 	c.startGlasses(t, user)
@@ -266,28 +281,71 @@ func TestStrangers(t *testing.T) {
 	var links urls
 	a.do(&links, "managed", map[string]any{})
 	fetchOK(t, links.HLS)
-	for time.Since(began) < lasting {
-		probe()
-		time.Sleep(50 * time.Millisecond)
-	}
-	crowds.leave()
+	time.Sleep(time.Until(began.Add(lasting)))
+	known()
+	probes.Wait()
+	connections := leave()
 	peak := c.memory("VmHWM") - before
-	slices.Sort(slowest)
-	t.Logf("%d connections began; %.0f MiB more at most; %d probes took %v, 19 of 20 at most %v, the slowest %v",
-		crowds.began.Load(), peak, len(slowest), slowest[len(slowest)/2], slowest[len(slowest)*95/100], slowest[len(slowest)-1])
+	t.Logf("%d connections began; %.0f MiB more at most", connections, peak)
 	if peak > most {
 		t.Errorf("the process grew by %.0f MiB", peak)
 	}
-	if lost > len(slowest)/20 {
-		t.Errorf("%d of %d probes lost their place", lost, len(slowest))
-	}
-	// FAULTS G3 says 250 ms every time, of a server with the machine to itself. Here the
-	// strangers, the prober among them, and the encoders want the same two processors, so
-	// one in twenty may wait for its turn there; what waits at the door shows in the others.
-	often := slowest[len(slowest)*95/100]
-	if worst := slowest[len(slowest)-1]; often > 250*time.Millisecond || worst > 2*time.Second {
-		t.Errorf("19 of 20 probes took at most %v, the slowest %v", often, worst)
+	if connections < 5*crowdOf*9/2 {
+		t.Errorf("only %d connections began: that was no crowd", connections)
 	}
 	reader.wantWhole(30)
 	wantMovingSoon(t, links.HLS)
+}
+
+// probesAnswered asks a server how it is, by a new connection each time, which is what
+// the doors are about, until ctx ends. Each probe is answered in time; for how
+// long the machine, busy with others, let the server wait for a processor is not counted.
+func (c *cloud) probesAnswered(ctx context.Context, within time.Duration) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	var took []time.Duration
+	var kept time.Duration
+	for {
+		before, asked := c.unscheduled(), time.Now()
+		res, err := client.Get(c.url + "/healthz")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				err = errors.New(res.Status)
+			}
+		}
+		after := time.Since(asked)
+		took = append(took, after)
+		waited := time.Duration(0)
+		for thread, ns := range c.unscheduled() {
+			waited = max(waited, ns-before[thread])
+		}
+		kept = max(kept, waited)
+		if err != nil || after-waited > within {
+			c.t.Errorf("probe %d, after %v, of which the machine let the server wait for %v: %v", len(took), after, waited, err)
+		}
+		select {
+		case <-ctx.Done():
+			slices.Sort(took)
+			c.t.Logf("%d probes took %v, 19 of 20 at most %v, the slowest %v; the machine let the server wait for at most %v",
+				len(took), took[len(took)/2], took[len(took)*95/100], took[len(took)-1], kept)
+			return
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+// unscheduled is for how long each thread of a process could have run and had no
+// processor, since it began.
+func (p *process) unscheduled() map[string]time.Duration {
+	p.t.Helper()
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid)) // the pattern is a good one
+	waits := map[string]time.Duration{}
+	for _, file := range files {
+		var ran, waited time.Duration
+		b, err := os.ReadFile(file)
+		if _, scan := fmt.Sscan(string(b), &ran, &waited); err == nil && scan == nil { // else the thread has ended
+			waits[file] = waited
+		}
+	}
+	return waits
 }

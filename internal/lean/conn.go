@@ -34,6 +34,7 @@ type conn struct {
 	raw   net.Conn // as it was accepted
 	wire  net.Conn // the system's, for writev
 	state atomic.Int32
+	past  bool // a crowd: it has one request
 
 	buf             []byte // headSize; made by the first request
 	request         *http.Request
@@ -42,7 +43,7 @@ type conn struct {
 }
 
 func newConn(l *Listener, raw net.Conn) *conn {
-	return &conn{l: l, raw: raw, wire: strangers.Bare(raw)}
+	return &conn{l: l, raw: raw, wire: strangers.Bare(raw), past: strangers.IsPast(raw)}
 }
 
 // run answers requests until one is not plain, and returns the connection as
@@ -51,8 +52,9 @@ func (c *conn) run() net.Conn {
 	c.buf = make([]byte, headSize)
 	c.readBy = time.Now().Add(c.l.cfg.Server.ReadHeaderTimeout)
 	_ = c.raw.SetReadDeadline(c.readBy) // a connection that is closed needs none
+	place := strangers.PlaceOf(c.raw)
 	for {
-		n, err := c.raw.Read(c.buf)
+		n, err := strangers.Glance(c.raw, c.buf)
 		if err != nil || !c.state.CompareAndSwap(idle, busy) {
 			return nil
 		}
@@ -61,13 +63,18 @@ func (c *conn) run() net.Conn {
 			c.fill(h)
 			ok = c.l.cfg.Handler.Takes(c.request)
 		}
+		if !ok && c.past {
+			return nil // what it came in for has gone meanwhile
+		}
 		if !ok {
 			_ = c.raw.SetDeadline(time.Time{})
+			place.Turn()
 			return &prefixed{Conn: c.raw, before: c.buf[:n]}
 		}
-		if !c.serve() || !c.state.CompareAndSwap(busy, idle) || c.l.over.Load() {
+		if !c.serve(h.last || c.past) || !c.state.CompareAndSwap(busy, idle) || c.l.over.Load() {
 			return nil
 		}
+		place.Rest()
 		if by := time.Now().Add(c.l.cfg.Server.IdleTimeout); by.Sub(c.readBy) > idleSlack {
 			c.readBy = by
 			_ = c.raw.SetReadDeadline(by)
@@ -88,7 +95,11 @@ func (c *conn) fill(h head) {
 		}).WithContext(context.WithValue(ctx, http.LocalAddrContextKey, c.raw.LocalAddr()))
 		c.answer.header = http.Header{}
 	}
-	r := c.request
+	h.fill(c.request)
+}
+
+// fill puts what a head says into a request that had another.
+func (h *head) fill(r *http.Request) {
 	if r.Host != string(h.host) {
 		r.Host = string(h.host)
 	}
@@ -101,8 +112,8 @@ func (c *conn) fill(h head) {
 	}
 }
 
-// serve answers one request; false ends the connection.
-func (c *conn) serve() (ok bool) {
+// serve answers one request, perhaps the last; false ends the connection.
+func (c *conn) serve(last bool) (ok bool) {
 	defer func() {
 		if cause := recover(); cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // a panic's value as it was raised
 			panic(cause)
@@ -116,7 +127,7 @@ func (c *conn) serve() (ok bool) {
 		c.writeBy = now.Add(2 * writeTime)
 		_ = c.wire.SetWriteDeadline(c.writeBy) // writing tells
 	}
-	return c.answer.send(c.wire, now, c.l.over.Load())
+	return c.answer.send(c.wire, now, last || c.l.over.Load())
 }
 
 // prefixed is a connection of which something was read already.

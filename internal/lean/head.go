@@ -7,6 +7,7 @@ type head struct {
 	path, query []byte // query without '?'
 	host        []byte
 	encoding    []byte // Accept-Encoding
+	last        bool   // no request follows
 }
 
 // names are the headers of plain requests, in lower case, besides those that begin
@@ -116,7 +117,8 @@ func (h *head) header(line []byte) bool {
 		h.host = value
 		return hostOf(value)
 	case nameConnection:
-		return bytes.EqualFold(value, []byte("keep-alive"))
+		h.last = h.last || bytes.EqualFold(value, []byte("close"))
+		return h.last || bytes.EqualFold(value, []byte("keep-alive"))
 	case nameEncoding:
 		if h.encoding != nil {
 			return false

@@ -55,13 +55,13 @@ func newFront(h http.Handler, watch *unread) *front {
 type onSpare struct{}
 
 // listenTCP listens, with a spare descriptor for when all are used up, and bounds
-// what strangers make it hold and for how long who reads nothing is kept.
-func listenTCP(addr string, door *strangers.Door, watch *unread) (net.Listener, error) {
+// for how long who reads nothing is kept.
+func listenTCP(addr string, watch *unread) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return door.Listener(watch.listener(withSpare(l.(*net.TCPListener)))), nil
+	return watch.listener(withSpare(l.(*net.TCPListener))), nil
 }
 
 // briefly ends a connection on a spare descriptor after its first answer.
@@ -85,10 +85,10 @@ func bodiesInTime(next http.Handler) http.Handler {
 	})
 }
 
-// begin lets a handler answer plain requests of a TCP listener by itself; what
-// serve is given then is the rest.
-func (f *front) begin(l net.Listener, h lean.Handler) net.Listener {
-	f.lean = lean.New(l, lean.Config{Handler: h, Server: f.http, Pass: isBorrowed})
+// begin lets a handler answer plain requests of a TCP listener by itself, and those
+// who have sent one past a crowd at the door; what serve is given then is the rest.
+func (f *front) begin(l net.Listener, door *strangers.Door, h lean.Handler) net.Listener {
+	f.lean = lean.New(door.Porch(l, lean.Spoken(h)), lean.Config{Handler: h, Server: f.http, Pass: isBorrowed})
 	return f.lean
 }
 

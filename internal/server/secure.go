@@ -44,11 +44,11 @@ func (s *Server) listenTLS() error {
 		config = s.tls.public.TLS
 	}
 	if s.cfg.HTTPS.Addr != "" {
-		l, err := listenTCP(s.cfg.HTTPS.Addr, s.gate.Door(costHTTP+costTLS), s.unread)
+		l, err := listenTCP(s.cfg.HTTPS.Addr, s.unread)
 		if err != nil {
 			return busy("https.addr", err)
 		}
-		s.tls.listener = tls.NewListener(l, config("h2", "http/1.1"))
+		s.tls.listener = tls.NewListener(s.gate.Door(costHTTP+costTLS).Listener(l), config("h2", "http/1.1"))
 	}
 	if s.cfg.RTMPS.Addr != "" {
 		cfg := rtmp.Config{Addr: s.cfg.RTMPS.Addr, TLS: config(), Door: s.gate.Door(costRTMP + costTLS)}

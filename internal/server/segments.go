@@ -11,8 +11,8 @@ import (
 	"glimpse/internal/strangers"
 )
 
-// segments is what players ask for again and again, answered past net/http and its
-// routes: media playlists and files of live streams. For each request that it takes
+// segments is what is asked for again and again, answered past net/http and its routes:
+// media playlists and files of live streams by players, /healthz and /readyz by probes. For each request that it takes
 // the answer is the routes' own.
 type segments struct {
 	s      *Server
@@ -38,14 +38,26 @@ func (g *segments) find(path string) (stream *hub.Stream, rest string) {
 	return g.s.media.hub.ByPlayback(id), rest
 }
 
+// isProbe reports whether somebody only asks how the server is.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+
 // Takes implements lean.Handler.
 func (g *segments) Takes(r *http.Request) bool {
+	if isProbe(r.URL.Path) {
+		return g.ours.Has(r.Host)
+	}
 	stream, rest := g.find(r.URL.Path)
 	return stream != nil && g.s.Ready() && g.ours.Has(r.Host) && g.s.media.hls.Whole(stream, rest)
 }
 
 // ServeHTTP implements lean.Handler.
-func (g *segments) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.answer.ServeHTTP(w, r) }
+func (g *segments) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isProbe(r.URL.Path) {
+		g.s.handler.ServeHTTP(w, r)
+		return
+	}
+	g.answer.ServeHTTP(w, r)
+}
 
 func (g *segments) play(w http.ResponseWriter, r *http.Request) {
 	strangers.Known(r.Context()) // Takes has found the stream

@@ -76,7 +76,7 @@ func TestSegmentsAsRoutes(t *testing.T) {
 	}
 	defer s.close()
 	f := newFront(s.handler, s.unread)
-	rest := f.begin(s.listener, s.segments)
+	rest := f.begin(s.listener, s.gate.Door(costHTTP), s.segments)
 	served := make(chan error, 1)
 	go func() { served <- f.serve(rest) }()
 	defer func() {
@@ -116,6 +116,7 @@ func TestSegmentsAsRoutes(t *testing.T) {
 	inSession := func(path string) string { return strings.Replace(path, "/pb/", "/pb/"+session, 1) }
 	const gzip = "Accept-Encoding: gzip, br\r\n"
 	taken := []struct{ path, lines string }{
+		{"/healthz", ""}, {"/readyz", gzip},
 		{"/live/pb/video.m3u8", ""}, {"/live/pb/video.m3u8", gzip}, {inSession("/live/pb/video.m3u8"), gzip}, {"/live/pb/audio.m3u8", ""},
 		{"/live/pb/video.m3u8?_HLS_msn=1&_HLS_part=0", gzip}, {"/live/pb/video.m3u8?_HLS_msn=1", ""}, {"/live/pb/video.m3u8?other=1", ""},
 		{"/live/pb/video.m3u8?_HLS_msn=x", ""}, {"/live/pb/video.m3u8?_HLS_msn=999999", ""}, {"/live/pb/video.m3u8?_HLS_part=1", ""},
@@ -140,13 +141,17 @@ func TestSegmentsAsRoutes(t *testing.T) {
 			t.Errorf("%s %q: %d answered past net/http, want 1", q.path, q.lines, n)
 		}
 	}
+	last := "Connection: close\r\n"
+	if here, there := get(dial(), "/healthz", last), get(dial(), "/healthz", last+odd); here != there || !strings.Contains(here, last) {
+		t.Errorf("a probe's only request: %q, %q", here, there)
+	}
 	if n := s.media.hub.ByPlayback("pb").Stats().Viewers["hls"]; n != 1 {
 		t.Errorf("%d viewers by HLS, want 1", n)
 	}
 	before := f.lean.Answered()
 	for _, path := range []string{
 		"/", "/live/pb", "/live/pb/", "/live/pb/index.m3u8", "/live/pb/index.mpd", "/live/pb/status.json", "/live/pb/thumbnail.jpg", "/live/pb/x.m4s",
-		"/live/none/video.m3u8", "/live/none/x.m4s", "/live/pb/~x/video.m3u8", "/recordings/x/video.m3u8", "/healthz", "/live/pb/a/video.m3u8",
+		"/live/none/video.m3u8", "/live/none/x.m4s", "/live/pb/~x/video.m3u8", "/recordings/x/video.m3u8", "/metrics", "/live/pb/a/video.m3u8",
 	} {
 		if here, there := get(dial(), path, ""), get(dial(), path, odd); len(here) < 20 || here[:20] != there[:20] {
 			t.Errorf("%s: %.60q, %.60q", path, here, there)
@@ -160,7 +165,12 @@ func TestSegmentsAsRoutes(t *testing.T) {
 			t.Errorf("%q: %.100q", lines, got)
 		}
 	}
+	probes := f.lean.Answered()
 	s.draining.Store(true)
+	if got := get(dial(), "/readyz", ""); !strings.HasPrefix(got, "HTTP/1.1 503 ") || f.lean.Answered() != probes+1 {
+		t.Errorf("while it drains: %.100q", got)
+	}
+	before++
 	if got := get(dial(), part, ""); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
 		t.Errorf("while it drains: %.100q", got)
 	}

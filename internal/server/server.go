@@ -242,7 +242,7 @@ func (s *Server) listen(context.Context) error {
 	if s.cfg.HTTP.Addr == "" {
 		return errors.New("http.addr is empty: nothing could reach this server")
 	}
-	if s.listener, err = listenTCP(s.cfg.HTTP.Addr, s.gate.Door(costHTTP), s.unread); err != nil {
+	if s.listener, err = listenTCP(s.cfg.HTTP.Addr, s.unread); err != nil {
 		return busy("http.addr", err)
 	}
 	if s.cfg.RTMP.Addr != "" {
@@ -306,7 +306,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	players.Go(func() { s.unread.run(media.Done()) })
 	front := newFront(s.handler, s.unread)
 	front.http.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // failed handshakes of strangers
-	rest := front.begin(s.listener, s.segments)
+	rest := front.begin(s.listener, s.gate.Door(costHTTP), s.segments)
 	pages.Go(func() { running <- front.serve(rest) })
 	if s.tls.listener != nil {
 		pages.Go(func() { running <- front.serve(s.tls.listener) })

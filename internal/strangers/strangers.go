@@ -14,7 +14,6 @@ import (
 	"cmp"
 	"container/list"
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -39,6 +38,7 @@ const copies = 2
 // anywhere.
 type Gate struct {
 	limits Limits
+	turns  turns
 
 	mu      sync.Mutex
 	all     tally
@@ -66,7 +66,7 @@ func New(l Limits) *Gate {
 	l.Addr = cmp.Or(l.Addr, l.All/2)
 	l.Each = cmp.Or(l.Each, 192<<10)
 	l.Stay = cmp.Or(l.Stay, 50*time.Millisecond)
-	return &Gate{limits: l, all: tally{order: list.New()}, byAddr: map[netip.Prefix]*tally{}}
+	return &Gate{limits: l, turns: newTurns(), all: tally{order: list.New()}, byAddr: map[netip.Prefix]*tally{}}
 }
 
 // Stats returns the counts.
@@ -100,10 +100,12 @@ type Place struct {
 
 	over  atomic.Bool // a stranger no more
 	asked atomic.Bool // to go; set before over
+	turn  turn
 
 	// Guarded by Gate.mu:
 	held  int
-	heard time.Time        // its last word, or when it came
+	heard time.Time        // its last word, or when it came, or when the server began to listen
+	early bool             // that has not been yet, or it waits for its turn
 	in    [3]*list.Element // of all, the door's and the address's order
 }
 
@@ -113,8 +115,19 @@ func (d *Door) Enter(from netip.Addr, leave func()) *Place {
 	if d == nil {
 		return nil
 	}
-	g := d.gate
-	p := &Place{door: d, addr: site(from), leave: leave}
+	for {
+		p, wait := d.try(from, leave, false)
+		if p != nil {
+			return p
+		}
+		time.Sleep(wait)
+	}
+}
+
+// try gives a stranger a place, or says after how long it may be tried again. The
+// clock of an early one runs from Wait on.
+func (d *Door) try(from netip.Addr, leave func(), early bool) (*Place, time.Duration) {
+	g, p := d.gate, &Place{door: d, addr: site(from), leave: leave, early: early}
 	for {
 		g.mu.Lock()
 		victim := g.crowded(p, d.base)
@@ -123,19 +136,31 @@ func (d *Door) Enter(from netip.Addr, leave func()) *Place {
 			p.heard = now
 			g.add(p)
 			g.mu.Unlock()
-			return p
+			return p, 0
 		}
-		wait := g.stay(victim) - now.Sub(victim.heard)
+		wait := min(g.stay(victim)-victim.silent(now), g.limits.Stay)
 		if wait <= 0 {
 			g.evict(victim)
 		}
 		g.mu.Unlock()
 		if wait > 0 {
-			time.Sleep(wait)
-			continue
+			return nil, wait
 		}
 		victim.leave()
 	}
+}
+
+// late is how long the server may take to listen to who has come or to deal with what
+// was said, if that was little: longer than a processor that others want takes.
+const late = time.Second
+
+// silent is for how long the peer has said nothing.
+func (p *Place) silent(now time.Time) time.Duration {
+	d := now.Sub(p.heard)
+	if p.early {
+		d = max(0, d-late*time.Duration(p.door.base)/time.Duration(max(p.held, p.door.base, 1)))
+	}
+	return d
 }
 
 // stay is how long a place is its peer's after the last word: all of Stay when it
@@ -167,10 +192,7 @@ func (p *Place) Hold(n int) bool {
 			victim = g.crowded(p, n)
 		}
 		if victim == nil {
-			p.heard = time.Now()
-			for i, t := range g.tallies(p) {
-				t.order.MoveToBack(p.in[i])
-			}
+			g.hear(p)
 			g.count(p, n)
 			g.mu.Unlock()
 			return true
@@ -181,9 +203,52 @@ func (p *Place) Hold(n int) bool {
 	}
 }
 
+// Turn waits until the server may work for the stranger: for as many at once as there
+// are processors, for 10 ms at a time and until Wait or Leave. The clock waits too.
+func (p *Place) Turn() {
+	if p == nil || p.over.Load() {
+		return
+	}
+	g := p.door.gate
+	early := func(waits bool) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !p.over.Load() {
+			g.hear(p)
+			p.early = waits
+		}
+	}
+	early(true)
+	p.turn.take(g.turns)
+	early(false)
+}
+
+// Wait says that the server listens: its turn is over, and the clock of who was not
+// heard yet begins.
+func (p *Place) Wait() {
+	if p == nil || p.over.Load() {
+		return
+	}
+	p.turn.give()
+	g := p.door.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !p.over.Load() && p.early {
+		g.hear(p)
+	}
+}
+
+// hear makes a place's last word be now.
+func (g *Gate) hear(p *Place) {
+	p.heard, p.early = time.Now(), false
+	for i, t := range g.tallies(p) {
+		t.order.MoveToBack(p.in[i])
+	}
+}
+
 // Rest gives back what was sent: it was dealt with, and the stranger may say more.
 func (p *Place) Rest() {
-	if p == nil {
+	if p == nil || p.over.Load() {
 		return
 	}
 	g := p.door.gate
@@ -197,7 +262,11 @@ func (p *Place) Rest() {
 // Leave gives the place back: whoever had it has gone or is a stranger no more.
 // Idempotent.
 func (p *Place) Leave() {
-	if p == nil || p.over.Load() {
+	if p == nil {
+		return
+	}
+	p.turn.give()
+	if p.over.Load() {
 		return
 	}
 	g := p.door.gate
@@ -222,7 +291,8 @@ func (g *Gate) crowded(p *Place, n int) *Place {
 const looked = 64
 
 // worst is whose bytes have waited for longest: twice as much counts as much as
-// twice as long.
+// twice as long. It may be one who was not heard yet: then a newcomer waits, since
+// those whom the server waits for would else go first, who are the slow but honest.
 func (t *tally) worst(now time.Time) (worst *Place) {
 	most := -1.0
 	for e, i := t.order.Front(), 0; e != nil && i < looked; e, i = e.Next(), i+1 {
@@ -281,94 +351,6 @@ func site(a netip.Addr) netip.Prefix {
 	}
 	p, _ := a.Prefix(bits) // fails for the zero Addr alone
 	return p
-}
-
-// address of a peer; the zero Addr when it has none.
-func address(at net.Addr) netip.Addr {
-	ap, _ := netip.ParseAddrPort(at.String())
-	return ap.Addr()
-}
-
-// errCrowded ends the reads of a stranger who had to go.
-var errCrowded = errors.New("too many strangers: say who you are sooner, or less")
-
-// Listener puts who connects to l through the door.
-func (d *Door) Listener(l net.Listener) net.Listener {
-	if d == nil {
-		return l
-	}
-	return &listener{l, d}
-}
-
-type listener struct {
-	net.Listener
-	door *Door
-}
-
-// Accept waits for the next connection.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c, place: l.door.Enter(address(c.RemoteAddr()), func() { _ = c.Close() })}, nil
-}
-
-// conn counts what comes until its peer is known.
-type conn struct {
-	net.Conn
-	place *Place
-}
-
-// Read reads.
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.place.Hold(n) {
-		_ = c.Conn.Close()
-		return 0, errCrowded
-	}
-	return n, err
-}
-
-// Close closes the connection.
-func (c *conn) Close() error {
-	c.place.Leave()
-	return c.Conn.Close()
-}
-
-// NetConn is the connection as the system knows it.
-func (c *conn) NetConn() net.Conn { return c.Conn }
-
-// CloseWrite ends our side of the connection.
-func (c *conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return nil
-}
-
-// Bare is a connection as the system knows it, below TLS and all that counts it.
-func Bare(c net.Conn) net.Conn {
-	for over, ok := c.(interface{ NetConn() net.Conn }); ok; over, ok = c.(interface{ NetConn() net.Conn }) {
-		c = over.NetConn()
-	}
-	return c
-}
-
-// PlaceOf is that of a connection or of the one below its TLS; nil when it came
-// through no door.
-func PlaceOf(c net.Conn) *Place {
-	for c != nil {
-		if mine, ok := c.(*conn); ok {
-			return mine.place
-		}
-		over, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		c = over.NetConn()
-	}
-	return nil
 }
 
 // placeKey carries a place in a context.

@@ -144,6 +144,30 @@ func TestStayOfWhoSaysMuch(t *testing.T) {
 	})
 }
 
+// Until the server listens, for a second at most, nobody goes for a newcomer: that the
+// server is slow is not the peer's fault.
+func TestStayOfWhoIsNotHeardYet(t *testing.T) {
+	for _, heard := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			g := New(Limits{All: 100, Addr: 100, Stay: 50 * time.Millisecond})
+			d, all := g.Door(40), &crowd{}
+			early, _ := d.try(addr(1), func() { all.gone = append(all.gone, "early") }, true)
+			all.enter(d, "b", 2)
+			time.Sleep(900 * time.Millisecond)
+			want, first := 150*time.Millisecond, "early" // a second and the usual time after it came
+			if heard {
+				early.Wait()
+				want, first = 0, "b"
+			}
+			began := time.Now()
+			all.enter(d, "c", 3)
+			if took := time.Since(began); took != want || !slices.Equal(all.gone, []string{first}) {
+				t.Errorf("heard %v: after %v gone: %v", heard, took, all.gone)
+			}
+		})
+	}
+}
+
 // What was said is given back when it was dealt with, and costs nothing once its
 // sender is known.
 func TestRest(t *testing.T) {
