@@ -249,6 +249,10 @@ func TestListener(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	g := New(Limits{All: 5000, Stay: time.Nanosecond})
 	doors := []*Door{g.Door(100), g.Door(300)}
+	var silent []*Place // more than there is room for
+	for i := range 20 {
+		silent = append(silent, doors[1].Enter(addr(i), func() {}))
+	}
 	var all sync.WaitGroup
 	for i := range 50 {
 		all.Go(func() {
@@ -262,6 +266,9 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+	for _, p := range silent {
+		p.Leave()
+	}
 	if st := g.Stats(); st.Places != 0 || st.Bytes != 0 || st.Evicted == 0 || len(g.byAddr) != 0 {
 		t.Errorf("%+v", st)
 	}
