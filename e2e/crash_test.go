@@ -22,11 +22,18 @@ func TestAppCrash(t *testing.T) {
 		var before, after urls
 		a.do(&before, "managed", map[string]any{})
 
+		// Its grace of 8 s is for an app, not for what Node takes on a busy machine.
+		next := launchApp(t, style, pkg, port, "STANDBY=1")
+		within(t, 3*patience, "the next process stands by", func() bool { return next.count(`^@\{"event":"standby"`) > 0 })
 		if err := syscall.Kill(-a.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		<-a.done
-		a = startApp(t, style, pkg, port)
+		if err := next.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		next.ready()
+		a = next
 		a.wait("session", func(e event) bool { return e.Event == "session" }) // asked back
 		fetchOK(t, before.HLS)
 		var found struct {

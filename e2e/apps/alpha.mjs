@@ -2,7 +2,7 @@
 // of the camera.
 import { listen } from './v3boot.mjs';
 import { makeApp } from './appserver.mjs';
-import { config, emit } from './driver.mjs';
+import { config, emit, turn } from './driver.mjs';
 
 const { AppServer } = await import('sdk3');
 
@@ -15,6 +15,7 @@ const app = makeApp(AppServer, {
   stopDirect: (s) => s.camera.stopLocalLivestream(),
   isStreaming: (s) => s.camera.isCurrentlyStreaming() || s.camera.isLivestreamActive(),
 });
+await turn();
 await app.start();
 await listen(app, config.port);
 emit('ready');

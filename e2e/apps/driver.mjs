@@ -15,6 +15,17 @@ export function emit(event, data = {}) {
   process.stdout.write('@' + JSON.stringify({ event, ...data }) + '\n');
 }
 
+// turn is awaited before an app listens: one that stands by has loaded all by then, which
+// takes long on a busy machine, and begins at SIGUSR2.
+export async function turn() {
+  if (!process.env.STANDBY) return;
+  const alive = setInterval(() => {}, 1000); // waiting for a signal alone keeps no process
+  const told = new Promise((go) => process.once('SIGUSR2', go));
+  emit('standby');
+  await told;
+  clearInterval(alive);
+}
+
 // attach wires a session's handlers once and runs commands against it.
 // adapter: {subscribe(session), managed, stopManaged, direct, stopDirect, check, text, isStreaming}
 let current;

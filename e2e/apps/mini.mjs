@@ -1,6 +1,6 @@
 // @mentra/sdk 3.0.0-alpha.4: MiniAppServer with MentraSession, the new style.
 import { listen } from './v3boot.mjs';
-import { attach, config, emit, heard, status } from './driver.mjs';
+import { attach, config, emit, heard, status, turn } from './driver.mjs';
 
 const { MiniAppServer } = await import('sdk3');
 
@@ -49,6 +49,7 @@ app.onSession((session) => {
   emit('session', { userId: session.userId, sessionId: session.sessionId });
 });
 app.onStop((session, reason) => emit('stop', { reason }));
+await turn();
 await app.start();
 await listen(app, config.port);
 emit('ready');
