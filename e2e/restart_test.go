@@ -147,7 +147,7 @@ func restartLate(t *testing.T, c *cloud, f *four, w *wearer, links urls, signal 
 		t.Errorf("went on with %+v, want %+v", after, links)
 	}
 	f.leave(t, links)
-	w.waitLine(`○ recording light off`, 0)
+	eventually(t, "the recording light goes off", func() bool { return w.count(`○ recording light off`) > lit })
 	if n := w.count(`○ recording light off`) - lit; n != 1 {
 		t.Errorf("the glasses stopped %d times", n)
 	}
