@@ -101,7 +101,8 @@ func lagOf(t *testing.T, url ...string) float64 {
 }
 
 // meeting measures in a page how much later flashes are shown than their beeps
-// are heard, in milliseconds (median).
+// are heard, in milliseconds (median): far too much when hardly any can be told to be
+// of the same moment.
 func (b *browser) meeting(page string) float64 {
 	b.t.Helper()
 	var seen struct {
@@ -119,7 +120,8 @@ func (b *browser) meeting(page string) float64 {
 	}
 	b.t.Logf("%s: %.0f %v %v", page, lags, seen.Latency, seen.Playout)
 	if len(lags) < 3 {
-		b.t.Fatalf("%s: few flashes with a beep: %+v", page, seen)
+		b.t.Logf("%s: few flashes with a beep: %+v", page, seen)
+		return math.Inf(1)
 	}
 	slices.Sort(lags)
 	return lags[len(lags)/2]
@@ -173,7 +175,7 @@ func TestSoundMeetsPicture(t *testing.T) {
 					b.wantPlaying(page)
 				}
 				ms := b.meeting(page)
-				for range 3 { // Chromium brings the two of WebRTC together over many seconds
+				for range 5 { // Chromium brings the two of WebRTC together over many seconds
 					if math.Abs(ms) > inPage {
 						ms = b.meeting(page)
 					}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// A peer of HTTP who confirms nothing of what was sent for 9 to 10.5 s is given up
-// (FAULTS F10).
+// A peer of HTTP who confirms nothing of what was sent for 9 to 9.75 s is given up
+// (FAULTS F10: 10 s at most).
 const (
-	unreadLook = 1500 * time.Millisecond // between two looks
-	unreadMost = 6                       // looks without progress
+	unreadLook = 750 * time.Millisecond // between two looks
+	unreadMost = 12                     // looks without progress
 )
 
 // unread finds peers of HTTP who read nothing. Deadlines cannot: a write has left
