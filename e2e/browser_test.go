@@ -190,11 +190,11 @@ func (m measured) wrong() string {
 // said.
 func (b *browser) waitPlayer(page, condition string) {
 	b.t.Helper()
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(50 * time.Millisecond) {
+	if became(patience, func() bool {
 		var ok bool
-		if b.try(&ok, "eval", page, "!!(window.glimpse && ("+condition+"))") == "" && ok {
-			return
-		}
+		return b.try(&ok, "eval", page, "!!(window.glimpse && ("+condition+"))") == "" && ok
+	}) {
+		return
 	}
 	var stands any
 	if fault := b.try(&stands, "eval", page, playing); fault != "" {

@@ -375,12 +375,29 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // within is eventually for what takes longer by design.
 func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
+	if !became(limit, ok) {
+		t.Fatalf("not within %v: %s", limit, what)
+	}
+}
+
+// became reports whether something came to be within a time.
+func became(limit time.Duration, ok func() bool) bool {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if ok() {
-			return
+			return true
 		}
 	}
-	t.Fatalf("not within %v: %s", limit, what)
+	return false
+}
+
+// watching is how many watch a stream by a protocol.
+func (c *cloud) watching(id, protocol string) int {
+	c.t.Helper()
+	var now struct {
+		Stats struct{ Viewers map[string]int }
+	}
+	c.api("GET", "/api/v1/streams/"+id, nil, &now)
+	return now.Stats.Viewers[protocol]
 }
 
 // ports counts the ports that freePort has tried, from a random one on.

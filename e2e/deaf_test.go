@@ -21,13 +21,7 @@ func TestDeafReaderBySRT(t *testing.T) {
 	beside := whole(t, s)
 	deaf := start(t, "ffmpeg that stands still", nil, framecrc("-i", s.Play["srt"], "-c", "copy")...)
 	deaf.waitLine(`^0, +\d`, 0)
-	watching := func() int {
-		var now struct {
-			Stats struct{ Viewers map[string]int }
-		}
-		c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
-		return now.Stats.Viewers["srt"]
-	}
+	watching := func() int { return c.watching(s.ID, "srt") }
 	eventually(t, "it watches", func() bool { return watching() == 1 })
 	if err := deaf.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

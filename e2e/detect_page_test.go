@@ -100,11 +100,12 @@ func TestDetectionsPage(t *testing.T) {
 		// says nothing of how fast this is; the long run wants one that has.
 		good, spare := false, 0
 		for try := 0; try < 10 && spare < 6 && !good; try++ {
-			idle := idleness(t)
+			since := idleness(t)
 			v := b.boxes(mode, 4)
-			t.Logf("%s: the machine was idle for %.0f %% of that time", mode, idle()*100)
+			idle := since()
+			t.Logf("%s: the machine was idle for %.0f %% of that time", mode, idle*100)
 			good = v.good(mode == "exact", 4)
-			if idle() > 0.2 {
+			if idle > 0.2 {
 				spare++
 			}
 			if v.right*100 < v.all*99 || v.own == 0 {

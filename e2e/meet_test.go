@@ -175,7 +175,7 @@ func TestSoundMeetsPicture(t *testing.T) {
 					b.wantPlaying(page)
 				}
 				ms := b.meeting(page)
-				for range 5 { // Chromium brings the two of WebRTC together over many seconds
+				for range 3 { // Chromium brings the two of WebRTC together over many seconds
 					if math.Abs(ms) > inPage {
 						ms = b.meeting(page)
 					}

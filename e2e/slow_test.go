@@ -79,13 +79,7 @@ func TestSlowViewersByTCP(t *testing.T) {
 	stalled := stalledPlayers(t, s.Play["rtmp"], 1)[0]
 	defer stalled.Close()
 	stalledAt := time.Now()
-	watching := func() int {
-		var now struct {
-			Stats struct{ Viewers map[string]int }
-		}
-		c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
-		return now.Stats.Viewers["rtmp"]
-	}
+	watching := func() int { return c.watching(s.ID, "rtmp") }
 	eventually(t, "three watch", func() bool { return watching() == 3 })
 	within(t, 15*time.Second, "who reads nothing is closed", func() bool { return watching() == 2 })
 	took := time.Since(stalledAt)

@@ -268,14 +268,15 @@ func TestServerAdds(t *testing.T) {
 		c.wantStatus(s.ID, "live")
 		b.do(nil, "open", "page", s.Play["page"]+"?protocol=webrtc", map[string]any{"answer": []string{"(?!)", ""}})
 		looks := 0 // in a row, so that it has settled
-		for began := time.Now(); looks < 20 && time.Since(began) < 15*time.Second; time.Sleep(50 * time.Millisecond) {
+		settled := became(15*time.Second, func() bool {
 			if b.try(&got, "eval", "page", measured) == "" && got.Reports && got.Ms > 0 && got.Ms <= 80 {
 				looks++
 			} else {
 				looks = 0
 			}
-		}
-		if t.Logf("%.0f ms", got.Ms); looks == 20 { // at least 1 s
+			return looks == 20 // at least 1 s
+		})
+		if t.Logf("%.0f ms", got.Ms); settled {
 			return
 		}
 		b.do(nil, "close", "page")

@@ -62,10 +62,7 @@ func TestChromiumPublishesWithLoss(t *testing.T) {
 	b.do(nil, "open", "viewer", s.Play["page"]+"?protocol=webrtc", map[string]any{"answer": []string{"nothing", ""}})
 	b.waitPlayer("viewer", "glimpse.state === 'live' && glimpse.framesDecoded > 60")
 	network.lose(5)
-	seconds := 15
-	if long {
-		seconds = 60
-	}
+	const seconds = 30
 	var before, after sent
 	var r received
 	came := func() int {

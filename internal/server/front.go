@@ -54,8 +54,8 @@ func newFront(h http.Handler, watch *unread) *front {
 // onSpare marks the context of a connection on a spare descriptor.
 type onSpare struct{}
 
-// listenTCP listens, with a spare descriptor for when all are used up, and bounds
-// for how long who reads nothing is kept.
+// listenTCP listens, with a spare descriptor for when all are used up, and bounds for
+// how long who reads nothing is kept. What strangers may hold is for a Door to bound.
 func listenTCP(addr string, watch *unread) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

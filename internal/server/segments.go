@@ -12,8 +12,8 @@ import (
 )
 
 // segments is what is asked for again and again, answered past net/http and its routes:
-// media playlists and files of live streams by players, /healthz and /readyz by probes. For each request that it takes
-// the answer is the routes' own.
+// media playlists and files of live streams by players, /healthz and /readyz by probes.
+// For each request that it takes the answer is the routes' own.
 type segments struct {
 	s      *Server
 	ours   api.Names

@@ -44,8 +44,8 @@ type Handler interface {
 	// could open nothing of what was sent.
 	Missed(now time.Time)
 	// Ended says that the peer must go: it left, or did not connect, or fell
-	// silent, or reads nothing of its TCP connection. No lock is held; it may come more than once, and Peer.Close is
-	// expected.
+	// silent, or reads nothing of its TCP connection. No lock is held; it may come more
+	// than once, and Peer.Close is expected.
 	Ended(reason string)
 }
 
