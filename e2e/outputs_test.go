@@ -205,12 +205,14 @@ func TestOutputsAreIsolated(t *testing.T) {
 	dir := filepath.Dir(authority)
 	for name, at := range map[string]string{"nginx": dir + "/secret-plain.flv", "nginx by TLS": dir + "/secret-secure.flv", "ffmpeg by SRT": file} {
 		var times []float64
-		eventually(t, name+" has every picture", func() bool {
+		if !became(patience, func() bool {
 			if _, err := os.Stat(at); err == nil {
 				times = pictures(t, at)
 			}
 			return len(times) == int(frames)
-		})
+		}) {
+			t.Errorf("%s has %d pictures of %d: %v", name, len(times), frames, times)
+		}
 		for i := 1; i < len(times); i++ {
 			if d := times[i] - times[i-1]; d < 0.030 || d > 0.037 {
 				t.Errorf("%s: %.3f s between pictures %d and %d", name, d, i-1, i)

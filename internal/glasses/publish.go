@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"glimpse/internal/media/frame"
 	"glimpse/internal/media/rtmp"
@@ -77,7 +78,13 @@ type relayed struct {
 	closeRelay func()
 }
 
+// lastPackets is how long those of a stream that was stopped may take to arrive.
+const lastPackets = 500 * time.Millisecond
+
 func (r *relayed) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastPackets)
+	defer cancel()
+	r.Drain(ctx)
 	err := r.Client.Close()
 	r.closeRelay()
 	return err

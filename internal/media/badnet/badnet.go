@@ -19,6 +19,7 @@ type Faults struct {
 	Delay  time.Duration // of each packet
 	Jitter time.Duration // at most so much more
 	Seed   uint64
+	Late   func(packet []byte) time.Duration // how much later this one is; nil: none is
 }
 
 // Relay passes packets on. It is safe for concurrent use.
@@ -140,6 +141,9 @@ func (r *Relay) take(b []byte, send func([]byte)) {
 	late := r.faults.Delay
 	if j := r.faults.Jitter; j > 0 {
 		late += time.Duration(r.random.Int64N(int64(j)))
+	}
+	if r.faults.Late != nil {
+		late += r.faults.Late(b)
 	}
 	heap.Push(&r.queue, &packet{at: time.Now().Add(late), n: r.passed, data: append([]byte(nil), b...), send: send})
 	select {

@@ -258,7 +258,9 @@ func (o *output) attempt(run *hub.Run) (lived time.Duration, err error) {
 	o.mu.Lock()
 	o.now.Connects++
 	o.mu.Unlock()
-	err = o.send(ctx, run, push)
+	if err = o.send(ctx, run, push); err == nil {
+		push.Drain(ctx)
+	}
 	hangUp()
 	_ = push.Close() // its goodbye may fail; the connection is over
 	if ctx.Err() != nil {

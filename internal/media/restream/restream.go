@@ -24,11 +24,13 @@ var (
 )
 
 // Pusher is an open connection to a destination, as rtmp.Client and srt.Client
-// are. WriteFrames is called by one goroutine; Close ends within a second and makes
-// a WriteFrames in progress return.
+// are. WriteFrames is called by one goroutine, and so is Drain, after the last frame: it
+// returns when the destination has everything that Close would take from it, or ctx ends.
+// Close ends within a second and makes a WriteFrames in progress return.
 type Pusher interface {
 	WriteFrames(frames []*frame.Frame) error
 	Done() <-chan struct{}
+	Drain(ctx context.Context)
 	Close() error
 }
 

@@ -55,7 +55,11 @@ type link struct {
 	mu      sync.Mutex
 	frames  []*frame.Frame
 	silence int // frames of it
+	drained bool
 }
+
+// draining is how long the end of a stream is under way to a destination.
+const draining = 700 * time.Millisecond
 
 var errCut = errors.New("cut")
 
@@ -91,6 +95,17 @@ func (l *link) write(f *frame.Frame) error {
 }
 
 func (l *link) Done() <-chan struct{} { return l.done }
+
+// Drain takes its time, as a destination does that has the end still under way.
+func (l *link) Drain(ctx context.Context) {
+	select {
+	case <-time.After(draining):
+		l.mu.Lock()
+		l.drained = true
+		l.mu.Unlock()
+	case <-ctx.Done():
+	}
+}
 
 func (l *link) Close() error {
 	l.once.Do(func() { close(l.done) })
@@ -314,7 +329,7 @@ func TestFollowsTheStream(t *testing.T) {
 		w.publish(3 * time.Second)
 		time.Sleep(11 * time.Second) // over
 		synctest.Wait()
-		if s := w.state("a"); s.State != Idle || len(w.links[good]) != 1 {
+		if s := w.state("a"); s.State != Idle || len(w.links[good]) != 1 || !w.link(good, 0).drained {
 			t.Errorf("after the run: %+v, %d connections", s, len(w.links[good]))
 		}
 		w.publish(time.Second)
@@ -356,6 +371,9 @@ func TestPauseAndRemove(t *testing.T) {
 		case <-w.link(good, 0).Done():
 		default:
 			t.Error("a paused output keeps its connection")
+		}
+		if w.link(good, 0).drained {
+			t.Error("a pause waits for what is under way")
 		}
 		time.Sleep(2 * time.Second)
 		a.Paused = false

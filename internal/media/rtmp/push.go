@@ -261,6 +261,9 @@ func (c *Client) Err() error {
 	}
 }
 
+// Drain has nothing to wait for: what was written is read before the goodbye of Close.
+func (c *Client) Drain(context.Context) {}
+
 // Close says goodbye (deleteStream) and ends the connection, within a second
 // even when a WriteFrame blocks, which then returns. Idempotent.
 func (c *Client) Close() error {

@@ -59,10 +59,10 @@ func (c *play) Writer(ctx context.Context) serve.Writer {
 	return w
 }
 
-// End gives the last packets time to arrive and closes the connection.
+// End waits until the reader has handed out the last packets and closes the connection.
 func (c *play) End(ctx context.Context, err error) {
-	if errors.Is(err, io.EOF) && ctx.Err() == nil {
-		c.live.Drain(c.srv.times.linger)
+	if errors.Is(err, io.EOF) {
+		c.live.Drain(ctx)
 	}
 	_ = c.live.Close()
 }

@@ -34,10 +34,7 @@ var (
 	errGone    = errors.New("srt: closed by the peer, or lost")
 )
 
-const (
-	dialTime  = 5 * time.Second
-	closeTime = 500 * time.Millisecond // for the last packets to arrive
-)
+const dialTime = 5 * time.Second
 
 // Client publishes one stream to an SRT listener. It has one goroutine of its own
 // beside those of its socket, which waits for the end of the connection and ends
@@ -158,12 +155,16 @@ func (c *Client) WriteFrames(frames []*frame.Frame) error {
 // Done is closed when the connection is over.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Close waits up to 500 ms for the last packets to arrive and ends the
-// connection. Idempotent.
+// Drain waits until the listener has handed out everything that was written, at most 2 s
+// longer than its latency, or until ctx ends. Nothing may be written afterwards; Close
+// follows.
+func (c *Client) Drain(ctx context.Context) { c.conn.Drain(ctx) }
+
+// Close ends the connection at once: what is under way, or waits at the listener for its
+// time, is lost (Drain). Idempotent.
 func (c *Client) Close() error {
 	c.once.Do(func() {
 		c.stop()
-		c.conn.Drain(closeTime)
 		_ = c.conn.Close()
 	})
 	<-c.done

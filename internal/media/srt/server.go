@@ -32,14 +32,13 @@ func (c Config) withDefaults() Config {
 
 // times bound what a peer may take.
 type times struct {
-	start  time.Duration // a reader may be here before the publisher
-	idle   time.Duration // a publisher without a packet of media is gone
-	watch  time.Duration // between looks at a connection
-	linger time.Duration // for the last packets to be sent again
+	start time.Duration // a reader may be here before the publisher
+	idle  time.Duration // a publisher without a packet of media is gone
+	watch time.Duration // between looks at a connection
 }
 
 func defaultTimes() times {
-	return times{start: 10 * time.Second, idle: 30 * time.Second, watch: 200 * time.Millisecond, linger: 500 * time.Millisecond}
+	return times{start: 10 * time.Second, idle: 30 * time.Second, watch: 200 * time.Millisecond}
 }
 
 // Server takes SRT publishers and readers on one UDP port. What it shares with

@@ -1,7 +1,9 @@
 package live
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -165,5 +167,32 @@ func TestKeysChange(t *testing.T) {
 			t.Errorf("%d packets under one key, %d not decrypted", c.crypto.used, c.stats.Undecrypted)
 		}
 		c.mu.Unlock()
+	}
+}
+
+// A peer has handed out everything when its buffer is as free as it ever was, and got no
+// emptier for a moment; one that says nothing of it, when it was never heard.
+func TestRoom(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		name string
+		said map[time.Duration]int // what was free, and when
+		at   time.Duration
+		want bool
+	}{
+		{"says nothing", nil, 0, true},
+		{"full", map[time.Duration]int{10 * ms: 90, 20 * ms: 40}, time.Second, false},
+		{"as free as before", map[time.Duration]int{10 * ms: 90, 20 * ms: 40, 500 * ms: 90}, 600 * ms, true},
+		{"only just", map[time.Duration]int{10 * ms: 90, 20 * ms: 40, 500 * ms: 90}, 560 * ms, false},
+		{"still getting emptier", map[time.Duration]int{10 * ms: 60, 20 * ms: 40, 500 * ms: 80, 550 * ms: 100}, 610 * ms, false},
+		{"no emptier any more", map[time.Duration]int{10 * ms: 60, 20 * ms: 40, 500 * ms: 80, 550 * ms: 100, 600 * ms: 100}, 650 * ms, true},
+	} {
+		var r room
+		for _, at := range slices.Sorted(maps.Keys(tt.said)) {
+			r.hear(tt.said[at], at)
+		}
+		if got := r.empty(tt.at); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -59,18 +60,20 @@ type Conn struct {
 	wake chan struct{} // something to read
 	done chan struct{}
 
-	mu      sync.Mutex
-	err     error // why done is closed
-	over    bool  // the peer said goodbye: what is there is read at once
-	in      *receiver
-	out     *sender
-	reading []byte // what Read gave out last
-	crypto  crypto
-	to      udp.Destination // of path
-	train   [][]byte        // packets that leave together
-	timing  timing
-	scratch []byte
-	stats   Stats
+	mu   sync.Mutex
+	err  error // why done is closed
+	over bool  // the peer said goodbye: what is there is read at once
+	// draining: nothing is written any more.
+	draining bool
+	in       *receiver
+	out      *sender
+	reading  []byte // what Read gave out last
+	crypto   crypto
+	to       udp.Destination // of path
+	train    [][]byte        // packets that leave together
+	timing   timing
+	scratch  []byte
+	stats    Stats
 }
 
 // terms are what the handshake agreed.
@@ -91,6 +94,7 @@ type timing struct {
 	rtt, vary time.Duration
 	ackSeq    uint32 // last acknowledged
 	ackAt     time.Duration
+	ackRoom   int // that was told then
 	ackNumber uint32
 	acks      [64]time.Duration // when they were sent, by number
 	light     int               // packets since
@@ -261,11 +265,15 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Drain waits until the peer has everything that was written and has had the
-// time to give it out, at most for d: libsrt forgets what waits at the goodbye.
-func (c *Conn) Drain(d time.Duration) {
-	late := time.NewTimer(d)
-	defer late.Stop()
+// handOut is how much later than the latency says a peer may hand out what it has: its
+// clock began when it took the handshake, and its program reads when it has the time.
+const handOut = 2 * time.Second
+
+// Drain waits until the peer has everything that was written and has handed it out, as
+// it says itself by how free its buffer is: what waits there at the goodbye is lost to
+// libsrt's readers. It waits until ctx ends, or 2 s and the latency after the last Write.
+// Nothing may be written afterwards; Close follows.
+func (c *Conn) Drain(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for c.owes() {
@@ -273,18 +281,22 @@ func (c *Conn) Drain(d time.Duration) {
 		case <-t.C:
 		case <-c.done:
 			return
-		case <-late.C:
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// owes reports whether the peer misses something.
+// owes reports whether the peer misses something, or has not handed it out.
 func (c *Conn) owes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	played := c.timing.wrote + c.sendDelay + tick
-	return !c.over && (c.out.waiting() > 0 || (c.out.packets > 0 && c.since(time.Now()) < played))
+	c.draining = true
+	now, played := c.since(time.Now()), c.timing.wrote+c.sendDelay+tick
+	if c.over || c.out.packets == 0 || now > played+handOut {
+		return false
+	}
+	return c.out.waiting() > 0 || now < played || !c.out.theirs.empty(now)
 }
 
 // fail ends the connection.
@@ -356,14 +368,16 @@ func (c *Conn) nakEvery() time.Duration {
 	return max(rtt-4*c.timing.vary+tick/2, rtt/2, nakMin)
 }
 
-// acknowledge tells the peer what came: at once when that is news, again when it
-// said nothing to it.
+// acknowledge tells the peer what came and how much room there is: at once when something
+// came, again while that waits to be read, and a last time when nothing does any more.
 func (c *Conn) acknowledge(now time.Duration) {
 	t := &c.timing
-	if c.in.packets == 0 || (c.in.have == t.ackSeq && (c.in.next == c.in.end || now-t.ackAt < ackAgain)) {
+	room := c.in.room()
+	read := c.in.next == c.in.end && room == t.ackRoom
+	if c.in.packets == 0 || (c.in.have == t.ackSeq && (read || now-t.ackAt < ackAgain)) {
 		return
 	}
-	t.ackSeq, t.ackAt, t.light = c.in.have, now, 0
+	t.ackSeq, t.ackAt, t.ackRoom, t.light = c.in.have, now, room, 0
 	t.ackNumber++
 	t.acks[t.ackNumber%uint32(len(t.acks))] = now
 	rate := uint32(0)
@@ -371,7 +385,7 @@ func (c *Conn) acknowledge(now time.Duration) {
 		rate = uint32(float64(c.in.packets) / s)
 	}
 	c.control(typeACK, 0, t.ackNumber, words(
-		c.in.have, uint32(t.rtt/time.Microsecond), uint32(t.vary/time.Microsecond), uint32(c.in.room()),
+		c.in.have, uint32(t.rtt/time.Microsecond), uint32(t.vary/time.Microsecond), uint32(room),
 		rate, 0, rate*MaxPayload,
 	))
 }

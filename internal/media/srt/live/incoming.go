@@ -73,6 +73,10 @@ func (c *Conn) acked(h header, body []byte, now time.Duration) {
 	if len(body) < 16 || h.info == 0 {
 		return
 	}
+	c.out.theirs.hear(int(min(binary.BigEndian.Uint32(body[12:]), 1<<30)), now)
+	if c.draining {
+		return // what is not confirmed is said again, with the buffer as it is then
+	}
 	c.control(typeACKACK, 0, h.info, words(0))
 	rtt := time.Duration(binary.BigEndian.Uint32(body[4:])) * time.Microsecond
 	if c.in.packets == 0 && rtt > 0 && rtt < 10*time.Second { // who receives measures by itself

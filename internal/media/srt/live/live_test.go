@@ -76,7 +76,7 @@ func TestThereAndBack(t *testing.T) {
 						t.Fatalf("payload %d: %v, %d bytes", i, err, len(got))
 					}
 				}
-				c.Drain(5 * time.Second)
+				c.Drain(t.Context())
 			}
 			if d := called.Stats().ReceiveDelay; d != o.Latency {
 				t.Errorf("latency %v", d)
@@ -84,7 +84,7 @@ func TestThereAndBack(t *testing.T) {
 			if _, err := caller.Write([]byte("last")); err != nil {
 				t.Fatal(err)
 			}
-			caller.Drain(5 * time.Second)
+			caller.Drain(t.Context())
 			_ = caller.Close()
 			if got, err := called.Read(); err != nil || string(got) != "last" {
 				t.Errorf("%q, %v", got, err)

@@ -15,6 +15,7 @@ type sender struct {
 	bytes  int
 	spare  int           // packets that may be sent again
 	moved  time.Duration // when the peer last confirmed something, or owed nothing
+	theirs room
 
 	packets, resent uint64
 	dropped         uint64 // given up before the peer had them
@@ -23,6 +24,30 @@ type sender struct {
 type sent struct {
 	at, again time.Duration
 	packet    []byte
+}
+
+// room is what the peer says of its buffer (§3.2.4): it is as free as it ever was when
+// everything was handed out.
+type room struct {
+	free, most int           // packets; 0: it says nothing
+	grew       time.Duration // when free was last more than before
+}
+
+// handingOut is how long a peer whose buffer gets no emptier may still hold a little:
+// what it said first was said with a few packets in it.
+const handingOut = 100 * time.Millisecond
+
+// hear takes a report of free packets.
+func (r *room) hear(free int, now time.Duration) {
+	if free > r.free {
+		r.grew = now
+	}
+	r.free, r.most = free, max(r.most, free)
+}
+
+// empty reports whether everything was handed out, as far as the peer tells.
+func (r *room) empty(now time.Duration) bool {
+	return r.free == r.most && (r.most == 0 || now-r.grew >= handingOut)
 }
 
 // A peer may ask for as many packets again as were sent, and this many more.
