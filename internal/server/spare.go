@@ -27,6 +27,7 @@ type spareListener struct {
 	net.Listener
 	pending func() bool               // does a connection wait? It takes no descriptor
 	open    func() (io.Closer, error) // takes a descriptor
+	heard   func(net.Conn) bool       // did the peer say something that nobody has read?
 
 	mu    sync.Mutex
 	spare io.Closer // nil while lent, or when somebody else was faster
@@ -74,7 +75,8 @@ func (l *spareListener) lend() (net.Conn, error) {
 	}
 	l.lent = true
 	b := &borrowed{Conn: c, from: l}
-	b.cut = time.AfterFunc(spareSpeak, func() { _ = b.Close() })
+	b.cut = time.AfterFunc(spareTime, b.late)
+	b.cut.Reset(spareSpeak)
 	return b, nil
 }
 
@@ -120,6 +122,20 @@ func (b *borrowed) Read(p []byte) (int, error) {
 		b.spoke.Do(func() { b.cut.Reset(spareTime) })
 	}
 	return n, err
+}
+
+// late ends the connection, unless the peer has spoken and we have not come to read it.
+func (b *borrowed) late() {
+	spoke := false
+	if b.from.heard(b.Conn) {
+		b.spoke.Do(func() {
+			b.cut.Reset(spareTime)
+			spoke = true
+		})
+	}
+	if !spoke {
+		_ = b.Close()
+	}
 }
 
 // Close closes the connection and gives its descriptor back, once.

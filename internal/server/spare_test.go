@@ -109,7 +109,7 @@ func (d *descriptor) Close() error {
 func TestSpareDescriptor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := &table{free: 1}
-		l := &spareListener{Listener: left, pending: left.waiting, open: left.open}
+		l := &spareListener{Listener: left, pending: left.waiting, open: left.open, heard: func(net.Conn) bool { return false }}
 		l.takeBack(false)
 		f := newFront(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }), nil)
 		var serving sync.WaitGroup
@@ -165,4 +165,34 @@ func TestSpareDescriptor(t *testing.T) {
 		_ = f.http.Close()
 		serving.Wait()
 	})
+}
+
+// Who has spoken on the spare descriptor is not cut off because the server, which has no
+// processor, has not come to read it; who has not goes on time.
+//
+// F23
+func TestSpareIsHeard(t *testing.T) {
+	for _, spoke := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			left := &table{free: 1}
+			l := &spareListener{Listener: left, pending: left.waiting, open: left.open, heard: func(net.Conn) bool { return spoke }}
+			l.takeBack(false)
+			peer := left.dial()
+			defer peer.Close()
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			_, _ = peer.Read(make([]byte, 1)) // until it is closed
+			want := spareSpeak
+			if spoke {
+				want += spareTime
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("spoke: %v; closed after %v, want %v", spoke, took, want)
+			}
+			_ = c.Close()
+		})
+	}
 }
