@@ -6,6 +6,10 @@ package frame
 
 import "time"
 
+// MaxPicture is the most bytes of a picture that a publisher may send, by whichever
+// protocol: one of more ends it.
+const MaxPicture = 4 << 20
+
 // Kind says whether a track carries pictures or sound.
 type Kind uint8
 

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"glimpse/internal/media/frame"
 )
 
 // The message types that the package looks at (RTMP 1.0 §5.4, §7.1).
@@ -37,7 +39,7 @@ func strangerLimits() limits {
 
 // publisherLimits are for whoever showed a key.
 func publisherLimits() limits {
-	return limits{message: 4 << 20, total: 16 << 20, streams: 32, ahead: 64 << 10}
+	return limits{message: frame.MaxPicture, total: 16 << 20, streams: 32, ahead: 64 << 10}
 }
 
 const (

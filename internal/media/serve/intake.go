@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -19,6 +20,9 @@ type Sink interface {
 }
 
 var _ Sink = (*hub.Publisher)(nil)
+
+// ErrTooLarge ends who publishes a picture of more than frame.MaxPicture.
+var ErrTooLarge = errors.New("a picture has more than 4 MiB: lower the bit rate of the encoder")
 
 // Intake is the part of a demuxer that knows nothing of the container: it tells
 // the sink of parameters only when they change, finds them in key frames too, and

@@ -13,7 +13,7 @@ type Publisher interface {
 	// Accept tells the peer to go ahead.
 	Accept() error
 	// Refuse tells the peer why it is let go, before Accept or after. The error is
-	// one of the hub's, or *flv.UnsupportedError: it may be shown to anyone.
+	// one of the hub's, ErrTooLarge or *flv.UnsupportedError: it may be shown to anyone.
 	Refuse(why error) error
 	// Ingest reads media into the hub until the peer stops, falls silent or Wake
 	// was called.
@@ -69,7 +69,7 @@ func public(err error) error {
 	if errors.As(err, &unsupported) {
 		return unsupported
 	}
-	for _, known := range []error{hub.ErrSuperseded, hub.ErrEnded, hub.ErrRefused, hub.ErrNoKeyFrame} {
+	for _, known := range []error{hub.ErrSuperseded, hub.ErrEnded, hub.ErrRefused, hub.ErrNoKeyFrame, ErrTooLarge} {
 		if errors.Is(err, known) {
 			return known
 		}

@@ -13,9 +13,9 @@ import (
 // Bounds of what a publisher may make us hold.
 const (
 	packetSize = 188
-	maxPES     = 8 << 20 // an access unit
-	maxSection = 1024    // a PAT or PMT (ISO/IEC 13818-1 §2.4.4.4)
-	maxStreams = 16      // elementary streams that are looked at
+	maxPES     = frame.MaxPicture
+	maxSection = 1024 // a PAT or PMT (ISO/IEC 13818-1 §2.4.4.4)
+	maxStreams = 16   // elementary streams that are looked at
 )
 
 // demuxer makes tracks and access units of an MPEG-TS with one program
@@ -45,7 +45,8 @@ func newDemuxer(in serve.Intake) *demuxer {
 }
 
 // write takes bytes of the transport stream, which need not be whole packets,
-// and keeps none of them. Errors: *flv.UnsupportedError and those of the sink.
+// and keeps none of them. Errors: serve.ErrTooLarge, *flv.UnsupportedError and those of
+// the sink.
 func (d *demuxer) write(b []byte) error {
 	if len(d.rest) > 0 {
 		b = append(d.rest, b...)
@@ -100,6 +101,9 @@ func (d *demuxer) packet(b []byte) error {
 	}
 	if len(p.buf)+len(body) > p.limit {
 		p.open = false
+		if p.limit == maxPES {
+			return serve.ErrTooLarge
+		}
 		d.Skip()
 		return nil
 	}

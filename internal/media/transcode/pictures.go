@@ -16,8 +16,6 @@ import (
 const (
 	// maxPending bounds the pictures that a child may hold back.
 	maxPending = 1024
-	// maxPicture is the most that one may write: what a publisher may send.
-	maxPicture = 4 << 20
 	// squeezed is the distance of pictures that come again after a restart.
 	squeezed = time.Millisecond
 )
@@ -154,7 +152,7 @@ type pictureOutput struct {
 
 // read hands on a child's pictures until its output ends (nil) or is malformed.
 func (o *pictureOutput) read(r io.Reader, clock *pictureClock) error {
-	nut, err := newNUTReader(r, maxPicture)
+	nut, err := newNUTReader(r, frame.MaxPicture)
 	if errors.Is(err, io.EOF) {
 		return nil
 	}

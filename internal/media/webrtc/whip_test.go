@@ -34,6 +34,7 @@ type encoder struct {
 	location string
 	asked    atomic.Int64 // key pictures that were asked for
 	number   atomic.Uint64
+	huge     atomic.Int64 // bytes of the key pictures, if not 9000
 	stop     chan struct{}
 	done     chan struct{}
 }
@@ -133,11 +134,14 @@ func (e *encoder) send(video, audio *webrtc.TrackLocalStaticRTP) {
 			asked = max(asked, e.asked.Load())
 			nal := unit(0x41, 3000)
 			if key {
-				nal = unit(0x65, 9000)
+				nal = unit(0x65, max(9000, int(e.huge.Load())))
 			}
 			binary.BigEndian.PutUint64(nal[1:], e.number.Add(1))
 			f := &frame.Frame{Track: realTrack, Key: key, Payload: payload(nal)}
-			for _, raw := range packets.Packetise(nil, f, 1, n*1800) {
+			for i, raw := range packets.Packetise(nil, f, 1, n*1800) {
+				if i%64 == 63 { // as encoders do: sockets' buffers are small elsewhere
+					time.Sleep(time.Millisecond)
+				}
 				write(video, 0, raw)
 			}
 		}
@@ -166,6 +170,7 @@ type decoder struct {
 	numbers atomic.Uint64 // of pictures
 	newest  atomic.Uint64
 	keys    atomic.Uint64
+	largest atomic.Uint64 // bytes of a key picture
 	holes   atomic.Uint64 // pictures missing since the key picture before
 	sound   atomic.Uint64
 	wrong   atomic.Uint64 // times that went back
@@ -208,6 +213,7 @@ func (r *rig) decode() *decoder {
 				}
 				if f.Key {
 					d.keys.Add(1)
+					d.largest.Store(max(d.largest.Load(), uint64(len(f.Payload))))
 				} else if number != d.newest.Load()+1 {
 					d.holes.Add(1)
 				}
@@ -272,6 +278,28 @@ func TestPublishWithLoss(t *testing.T) {
 	if relay.upLost < 30 {
 		t.Errorf("only %d packets were lost", relay.upLost)
 	}
+}
+
+// FAULTS F7: a key frame of 4 MB passes from a publisher to the stream, whole. A viewer
+// whose socket is too small for it loses it and goes on; it is not let go. Larger ones
+// end the publisher.
+func TestHugeKeyFrame(t *testing.T) {
+	r := newRig(t, nil)
+	e := r.encode("/whip/key", nil)
+	d := r.decode()
+	w := r.join(true)
+	defer w.close()
+	eventually(t, "pictures", func() bool { return w.newest.Load() > 20 })
+	e.huge.Store(4_000_000)
+	eventually(t, "a key picture of 4 MB", func() bool { return d.largest.Load() > 4_000_000 })
+	e.huge.Store(0)
+	after := e.number.Load() + 20
+	eventually(t, "pictures after it", func() bool { return d.newest.Load() > after && w.newest.Load() > after })
+	if d.holes.Load() != 0 || d.wrong.Load() != 0 || r.server.Stats().Viewers != 1 {
+		t.Errorf("%d holes, %d times that went back, %+v", d.holes.Load(), d.wrong.Load(), r.server.Stats())
+	}
+	e.huge.Store(frame.MaxPicture + 1)
+	await(t, e.state, webrtc.PeerConnectionStateClosed) // it is told
 }
 
 // The key is a bearer token, too, and then it is asked for on every request.

@@ -3,16 +3,17 @@ package packets
 import (
 	"encoding/binary"
 	"errors"
-)
 
-// maxPicture bounds an access unit that is being put together.
-const maxPicture = 4 << 20
+	"glimpse/internal/media/frame"
+)
 
 // The errors of a Depacketiser: the picture that they come in is lost.
 var (
+	// ErrTooLarge says that a picture has more than frame.MaxPicture.
+	ErrTooLarge = errors.New("rtp: picture of more than 4 MiB")
+
 	errPayload  = errors.New("rtp: malformed H.264 payload")
 	errFragment = errors.New("rtp: fragment without its beginning or end")
-	errTooLarge = errors.New("rtp: picture of more than 4 MiB")
 )
 
 // Depacketiser puts access units together of RTP payloads (RFC 6184, single NAL
@@ -30,8 +31,8 @@ func (d *Depacketiser) Push(payload []byte) error {
 	if len(payload) == 0 {
 		return nil // padding alone: a probe
 	}
-	if len(d.picture)+len(payload)+4 > maxPicture {
-		return errTooLarge
+	if len(d.picture)+len(payload)+4 > frame.MaxPicture {
+		return ErrTooLarge
 	}
 	kind := payload[0] & 0x1f
 	if d.fragment > 0 && kind != nalFUA {
@@ -66,8 +67,8 @@ func (d *Depacketiser) aggregate(b []byte) error {
 			return errPayload
 		}
 		// Twice the input at most: the payload's length was checked for once.
-		if len(d.picture)+n+4 > maxPicture {
-			return errTooLarge
+		if len(d.picture)+n+4 > frame.MaxPicture {
+			return ErrTooLarge
 		}
 		d.unit(b[:n])
 		b = b[n:]

@@ -83,7 +83,7 @@ func TestDepacketiseRefuses(t *testing.T) {
 	n := 0
 	for ; d.Push(part) == nil; n++ {
 	}
-	if n*1400 > maxPicture || n*1400 < maxPicture/2 {
+	if n*1400 > frame.MaxPicture || n*1400 < frame.MaxPicture/2 {
 		t.Errorf("%d fragments were taken", n)
 	}
 }

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"errors"
 	"time"
 
 	"glimpse/internal/media/codec"
@@ -12,6 +13,7 @@ type picture struct {
 	at      time.Duration
 	payload []byte
 	broken  bool
+	huge    bool // broken because it is too large
 }
 
 // pictures puts packets together to pictures: a picture ends with the packet that
@@ -22,6 +24,7 @@ type pictures struct {
 	ts      uint32
 	at      time.Duration
 	bad     bool // what is left of it is of no use
+	huge    bool // because there is too much of it
 	unsure  bool // the next packet may not be the first of its picture
 	needKey bool // pictures are of no use before a key frame
 	showing bool // a picture was handed over, the newest at this time:
@@ -49,9 +52,11 @@ func (p *pictures) add(in packet, at time.Duration) []picture {
 		p.bad = p.unsure && !begins(in.payload)
 	}
 	p.unsure = false
-	if !p.bad && p.Push(in.payload) != nil {
-		p.Reset()
-		p.bad = true
+	if !p.bad {
+		if err := p.Push(in.payload); err != nil {
+			p.Reset()
+			p.bad, p.huge = true, errors.Is(err, packets.ErrTooLarge)
+		}
 	}
 	if in.marker {
 		out = p.finish(out)
@@ -71,13 +76,13 @@ func begins(b []byte) bool {
 // finish ends the picture.
 func (p *pictures) finish(out []picture) []picture {
 	p.open = false
-	bad := p.bad
-	p.bad = false
+	bad, huge := p.bad, p.huge
+	p.bad, p.huge = false, false
 	payload, err := p.Take()
 	switch {
 	case bad || err != nil:
 		p.needKey = true
-		return append(out, picture{at: p.at, broken: true})
+		return append(out, picture{at: p.at, broken: true, huge: huge})
 	case len(payload) == 0:
 		return out // probes
 	}

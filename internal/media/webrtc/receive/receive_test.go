@@ -14,6 +14,7 @@ import (
 
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/serve"
 	"glimpse/internal/media/webrtc/packets"
 )
 
@@ -258,6 +259,31 @@ func TestBFrames(t *testing.T) {
 	p := r.frame(false, 500)[0]
 	if err := r.Media(&p.Header, p.Payload, r.now); !errors.Is(err, ErrReordered) {
 		t.Errorf("%v", err)
+	}
+}
+
+// FAULTS F7: a key frame of 4 MB passes, and one with a hole in it is waited for; one
+// that no way out carries ends the publisher, with a sentence.
+func TestHugeKeyFrame(t *testing.T) {
+	r := newRig(t)
+	list := r.frame(true, 4_000_000)
+	r.give(list[:1000]...)
+	r.give(list[1001:3000]...) // one is lost
+	r.give(list[1000])         // and comes again
+	r.give(list[3000:]...)
+	r.give(r.frame(false, 500)...)
+	r.want("a key frame of 4 MB", 0, 1)
+	if s := r.Stats(); s.Lost != 0 || s.Dropped != 0 || r.shown[0].size < 4_000_000 {
+		t.Errorf("%+v, %d bytes", s, r.shown[0].size)
+	}
+	var err error
+	for _, p := range r.frame(true, frame.MaxPicture) {
+		if err = r.Media(&p.Header, p.Payload, r.now); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, serve.ErrTooLarge) {
+		t.Errorf("a picture that is too large: %v", err)
 	}
 }
 

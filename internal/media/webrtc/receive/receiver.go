@@ -107,7 +107,7 @@ func (r *Receiver) Stats() Stats {
 }
 
 // Media takes one RTP packet, opened and parsed; payload is used until it
-// returns. An error is the sink's, or one of this package's, and is final.
+// returns. An error is the sink's, serve.ErrTooLarge or one of this package's, and is final.
 func (r *Receiver) Media(h *rtp.Header, payload []byte, now time.Time) error {
 	r.stats.Packets++
 	if _, known := r.sources[h.SSRC]; !known {
@@ -209,6 +209,9 @@ func (r *Receiver) picture(p packet, gap bool, now time.Time) error {
 	}
 	at := r.video.clock.advance(p.ts, now.Sub(r.start)) + r.video.clock.offset
 	for _, done := range r.pictures.add(p, at) {
+		if done.huge {
+			return serve.ErrTooLarge
+		}
 		key := !done.broken && codec.HasIDR(done.payload)
 		r.keys.picture(key, now)
 		if done.broken || r.pictures.needKey && !key {
