@@ -398,11 +398,3 @@ func (c *Conn) report(now time.Duration) {
 		c.control(typeNAK, 0, 0, words(list...))
 	}
 }
-
-// appendRange appends a loss as a number or as two (appendix A).
-func appendRange(list []uint32, from, to uint32) []uint32 {
-	if from == to {
-		return append(list, from)
-	}
-	return append(list, from|1<<31, to)
-}

@@ -234,3 +234,11 @@ func turned(b []byte) []byte {
 	}
 	return out
 }
+
+// appendRange appends a loss as a number or as two (appendix A).
+func appendRange(list []uint32, from, to uint32) []uint32 {
+	if from == to {
+		return append(list, from)
+	}
+	return append(list, from|1<<31, to)
+}
