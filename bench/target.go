@@ -122,6 +122,7 @@ func named(urls map[string]string, name string) map[string]string {
 // said.
 func (i *instance) exec(cmd *exec.Cmd, said io.Writer) error {
 	cmd.Env = append(os.Environ(), gcTracing)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it has a folder to leave in order; stop waits
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err
