@@ -172,51 +172,89 @@ func TestPublisherAway(t *testing.T) {
 
 // A publisher that stops sending, its connection open, is only called silent for
 // 5 s; then its last picture is held. What it sends afterwards is live again from
-// its next key frame on, in the same sessions and near the present.
+// its next key frame on, in the same sessions and near the present. Processes are
+// stopped; the browser, which other tests use, has a network that loses everything.
+// SRT itself gives a peer up that says nothing for 5 s: that publisher is told, and
+// comes again.
+//
+// F3
 func TestPublisherStalls(t *testing.T) {
-	parallel(t, browsers)
-	c := startCloud(t, "")
-	s := c.newStream()
-	publisher := publish(t, s.Ingest["rtmp"])
-	c.wantStatus(s.ID, "live")
-	b := startBrowser(t)
-	b.do(nil, "open", "page", s.Play["page"]+"?protocol=webrtc")
-	b.waitPlayer("page", "glimpse.state === 'live'")
-	b.do(nil, "click", "page", "text=/sound on/i")
-	reader := start(t, "ffmpeg reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
-		"-err_detect", "explode", "-i", s.Play["rtmp"], "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-progress", "pipe:1", "-")
-	reader.waitLine(`^frame=[1-9]`, 0)
-	signal := func(sig syscall.Signal) {
-		t.Helper()
-		if err := publisher.cmd.Process.Signal(sig); err != nil {
-			t.Fatal(err)
+	parallel(t, nil)
+	publishers := map[string]func(t *testing.T, c *cloud, b *browser, s stream) (stop, goOn func()){
+		"rtmp": func(t *testing.T, _ *cloud, _ *browser, s stream) (stop, goOn func()) {
+			return stalling(t, publish(t, s.Ingest["rtmp"]))
+		},
+		"srt": func(t *testing.T, _ *cloud, _ *browser, s stream) (stop, goOn func()) {
+			p := publishTo(t, "mpegts", s.Ingest["srt"])
+			stop, wake := stalling(t, p)
+			return stop, func() {
+				wake()
+				eventually(t, "the publisher ends", p.ended)
+				publishTo(t, "mpegts", s.Ingest["srt"])
+			}
+		},
+		"whip": func(t *testing.T, c *cloud, b *browser, s stream) (stop, goOn func()) {
+			m, _ := c.waitLine(`WebRTC\s+(127\.0\.0\.1:\d+)`, 0)
+			network := newLossy(t, m[1])
+			b.do(nil, "open", "camera", c.url+"/healthz", network.through())
+			b.do(nil, "publish", "camera", s.Ingest["whip"])
+			return func() { network.lose(100) }, func() { network.lose(0) }
+		},
+	}
+	for protocol, begin := range publishers {
+		t.Run(protocol, func(t *testing.T) {
+			parallel(t, browsers)
+			c := startCloud(t, withSRT)
+			s := c.newStream()
+			b := startBrowser(t)
+			stop, goOn := begin(t, c, b, s)
+			c.wantStatus(s.ID, "live")
+			b.do(nil, "open", "page", s.Play["page"]+"?protocol=webrtc")
+			b.waitPlayer("page", "glimpse.state === 'live'")
+			b.do(nil, "click", "page", "text=/sound on/i")
+			reader := start(t, "ffmpeg reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
+				"-err_detect", "explode", "-i", s.Play["rtmp"], "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-progress", "pipe:1", "-")
+			reader.waitLine(`^frame=[1-9]`, 0)
+			stop()
+			eventually(t, "the status says that it sends nothing", func() bool {
+				var now struct {
+					Status string
+					Stats  struct{ Notice string }
+				}
+				c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
+				return now.Status == "live" && strings.Contains(now.Stats.Notice, "sends nothing")
+			})
+			c.wantStatus(s.ID, "interrupted")
+			b.waitPlayer("page", "glimpse.state === 'reconnecting'")
+			goOn()
+			c.wantStatus(s.ID, "live")
+			b.waitPlayer("page", "glimpse.state === 'live' && glimpse.latencyMs > 0 && glimpse.latencyMs < 1500")
+			b.wantPlaying("page")
+			before := reader.lastFrame()
+			eventually(t, "the reader gets live pictures again", func() bool { return reader.lastFrame() > before+180 })
+			if n := reader.count(complaint); n > 0 {
+				t.Errorf("the reader complains:\n%s", complaints(reader))
+			}
+			var begun int
+			b.do(&begun, "eval", "page", "performance.getEntriesByType('resource').filter((r) => r.name.endsWith('/whep')).length")
+			if begun != 1 {
+				t.Errorf("the page began %d times", begun)
+			}
+		})
+	}
+}
+
+// stalling stops a process and lets it go on.
+func stalling(t *testing.T, p *process) (stop, goOn func()) {
+	signal := func(sig syscall.Signal) func() {
+		return func() {
+			t.Helper()
+			if err := p.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	signal(syscall.SIGSTOP)
-	eventually(t, "the status says that it sends nothing", func() bool {
-		var now struct {
-			Status string
-			Stats  struct{ Notice string }
-		}
-		c.api("GET", "/api/v1/streams/"+s.ID, nil, &now)
-		return now.Status == "live" && strings.Contains(now.Stats.Notice, "sends nothing")
-	})
-	c.wantStatus(s.ID, "interrupted")
-	b.waitPlayer("page", "glimpse.state === 'reconnecting'")
-	signal(syscall.SIGCONT)
-	c.wantStatus(s.ID, "live")
-	b.waitPlayer("page", "glimpse.state === 'live' && glimpse.latencyMs > 0 && glimpse.latencyMs < 1500")
-	b.wantPlaying("page")
-	before := reader.lastFrame()
-	eventually(t, "the reader gets live pictures again", func() bool { return reader.lastFrame() > before+180 })
-	if n := reader.count(complaint); n > 0 {
-		t.Errorf("the reader complains:\n%s", complaints(reader))
-	}
-	var begun int
-	b.do(&begun, "eval", "page", "performance.getEntriesByType('resource').filter((r) => r.name.endsWith('/whep')).length")
-	if begun != 1 {
-		t.Errorf("the page began %d times", begun)
-	}
+	return signal(syscall.SIGSTOP), signal(syscall.SIGCONT)
 }
 
 // complaint is what ffmpeg says of a stream that is not whole.
