@@ -189,12 +189,17 @@ func TestDashPlayerJumps(t *testing.T) {
 		b.do(nil, "eval", "dash", "clearInterval(seen.watch)")
 	}
 	took("late", 4, "video.currentTime -= 4")
-	took("without an answer", 15, `{
+	const unanswered = `{
 		const { fetch } = window, { send } = XMLHttpRequest.prototype;
 		window.fetch = () => new Promise(() => {});
 		XMLHttpRequest.prototype.send = () => {};
-		video.currentTime = player.getDvrWindow().start + 1;
+		%s;
 		setTimeout(() => { window.fetch = fetch; XMLHttpRequest.prototype.send = send; }, 2000);
-	}`)
+	}`
+	took("without an answer", 15, fmt.Sprintf(unanswered, "video.currentTime = player.getDvrWindow().start + 1"))
+	b.wantPlaying("dash")
+	took("dry", 15, fmt.Sprintf(unanswered, `let dry = false;
+		video.addEventListener('waiting', () => { dry = true; }, { once: true });
+		seen.latency = () => dry && video.readyState > 2 ? player.getCurrentLiveLatency() : 9`))
 	b.wantPlaying("dash")
 }

@@ -175,7 +175,7 @@ func TestPublisherAway(t *testing.T) {
 // its next key frame on, in the same sessions and near the present. Processes are
 // stopped; the browser, which other tests use, has a network that loses everything.
 // SRT itself gives a peer up that says nothing for 5 s: that publisher is told, and
-// comes again.
+// comes again. SRT and WHIP are asked in the long run.
 //
 // F3
 func TestPublisherStalls(t *testing.T) {
@@ -202,6 +202,9 @@ func TestPublisherStalls(t *testing.T) {
 		},
 	}
 	for protocol, begin := range publishers {
+		if protocol != "rtmp" && !long {
+			continue
+		}
 		t.Run(protocol, func(t *testing.T) {
 			parallel(t, browsers)
 			c := startCloud(t, withSRT)
@@ -213,7 +216,9 @@ func TestPublisherStalls(t *testing.T) {
 			b.waitPlayer("page", "glimpse.state === 'live'")
 			b.do(nil, "click", "page", "text=/sound on/i")
 			reader := start(t, "ffmpeg reader", nil, "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning",
-				"-err_detect", "explode", "-i", s.Play["rtmp"], "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-progress", "pipe:1", "-")
+				"-err_detect", "explode", "-i", s.Play["rtmp"], "-map", "0:v:0", "-fps_mode", "passthrough",
+				"-enc_time_base", "1:1000", // by the guessed rate a camera's pictures may have the same time
+				"-f", "null", "-progress", "pipe:1", "-")
 			reader.waitLine(`^frame=[1-9]`, 0)
 			stop()
 			eventually(t, "the status says that it sends nothing", func() bool {
