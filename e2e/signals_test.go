@@ -346,7 +346,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	b.waitPlayer("webrtc", "glimpse.state === 'live' && glimpse.protocol === 'webrtc'")
 	b.do(nil, "open", "hls", standing.Play["page"]+"?protocol=hls")
 	b.waitPlayer("hls", "glimpse.state === 'live' && glimpse.protocol === 'hls'")
-	fetchOK(t, standing.Play["thumbnail"])
+	eventually(t, "there is a thumbnail", func() bool { code, _, _ := get(t, standing.Play["thumbnail"]); return code == http.StatusOK })
 	fetchOK(t, standing.Play["dash"])
 	play := start(t, "rtmp player", nil, "ffmpeg", "-nostdin", "-nostats", "-progress", "pipe:1", "-i", standing.Play["rtmp"], "-t", "1", "-f", "null", "-")
 	eventually(t, "RTMP plays", func() bool { return play.lastFrame() > 0 })
