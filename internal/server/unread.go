@@ -11,8 +11,9 @@ import (
 // A peer of HTTP who confirms nothing of what was sent for 9 to 9.75 s is given up
 // (FAULTS F10: 10 s at most).
 const (
-	unreadLook = 750 * time.Millisecond // between two looks
-	unreadMost = 12                     // looks without progress
+	unreadLook = 750 * time.Millisecond  // between two looks
+	unreadMost = 12                      // looks without progress
+	unreadTime = unreadMost * unreadLook // or half as many in this time: looks are late on a busy machine
 )
 
 // unread finds peers of HTTP who read nothing. Deadlines cannot: a write has left
@@ -33,6 +34,7 @@ type unreadConn struct {
 	raw   syscall.RawConn
 	acked uint64 // bytes that the peer has confirmed
 	looks int    // since that moved, or since there was nothing to confirm
+	since time.Time
 }
 
 func newUnread() *unread { return &unread{conns: map[*net.TCPConn]*unreadConn{}} }
@@ -67,7 +69,7 @@ func (u *unread) add(c *net.TCPConn) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.conns[c] = &unreadConn{raw: raw}
+	u.conns[c] = &unreadConn{raw: raw, since: time.Now()}
 }
 
 // forget watches a connection no longer: websockets have pings and queues of their
@@ -98,6 +100,7 @@ func (u *unread) run(over <-chan struct{}) {
 func (u *unread) look() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	now := time.Now()
 	for c, at := range u.conns {
 		waiting, acked, err := unconfirmed(at.raw)
 		switch {
@@ -105,10 +108,10 @@ func (u *unread) look() {
 			delete(u.conns, c)
 			continue
 		case !waiting || acked != at.acked:
-			at.looks, at.acked = 0, acked
+			at.looks, at.acked, at.since = 0, acked, now
 			continue
 		}
-		if at.looks++; at.looks >= unreadMost {
+		if at.looks++; at.looks >= unreadMost || at.looks >= unreadMost/2 && now.Sub(at.since) >= unreadTime {
 			delete(u.conns, c)
 			u.closed.Add(1)
 			_ = c.SetLinger(0) // what waits is given up too
