@@ -32,9 +32,9 @@ type unread struct {
 // unreadConn is a connection as it was at the last look.
 type unreadConn struct {
 	raw   syscall.RawConn
-	acked uint64 // bytes that the peer has confirmed
-	looks int    // since that moved, or since there was nothing to confirm
-	since time.Time
+	acked uint64    // bytes that the peer has confirmed
+	looks int       // since that moved, or since there was nothing to confirm:
+	since time.Time // then
 }
 
 func newUnread() *unread { return &unread{conns: map[*net.TCPConn]*unreadConn{}} }

@@ -60,11 +60,10 @@ type Conn struct {
 	wake chan struct{} // something to read
 	done chan struct{}
 
-	mu   sync.Mutex
-	err  error // why done is closed
-	over bool  // the peer said goodbye: what is there is read at once
-	// draining: nothing is written any more.
-	draining bool
+	mu       sync.Mutex
+	err      error // why done is closed
+	over     bool  // the peer said goodbye: what is there is read at once
+	draining bool  // nothing is written any more: acknowledgements are not confirmed
 	in       *receiver
 	out      *sender
 	reading  []byte // what Read gave out last
