@@ -31,7 +31,7 @@ seen.latency = () => player.getCurrentLiveLatency();
 // what docs/players.md advises.
 func serveDash(t *testing.T, mpd string) string {
 	t.Helper()
-	advice := shownIn(t, "players.md", "js")
+	advice := shownIn(t, "players.md", "## dash.js", "js")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /dash.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "node_modules/dashjs/dist/modern/umd/dash.all.min.js")
@@ -77,6 +77,16 @@ func (b *browser) wantBehind(page, expression string, least, most float64) {
 	b.t.Logf("%s: %.2f s behind live", page, behind)
 }
 
+// wantPast waits until a stream has so many segments of its picture and its sound.
+func (c *cloud) wantPast(s stream, segments int) {
+	c.t.Helper()
+	list := strings.Replace(s.Play["dash"], "index.mpd", "public.mpd", 1) // not a viewer
+	eventuallyIn(c.t, fmt.Sprintf("the stream has some past: %d segments of each track", segments), 2*patience, func() bool {
+		code, _, body := get(c.t, list)
+		return code == http.StatusOK && bytes.Count(body, []byte("<S ")) >= 2*segments
+	})
+}
+
 // dash.js on a page of another origin plays the MPD: pictures move, sound is
 // heard, nothing stalls, and it stays less than 3 s behind live.
 //
@@ -87,10 +97,7 @@ func TestDashPlayer(t *testing.T) {
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
 	mpd := s.Play["dash"]
-	eventually(t, "the stream has some past: four segments of each track", func() bool {
-		code, _, body := get(t, strings.Replace(mpd, "index.mpd", "public.mpd", 1)) // not a viewer
-		return code == http.StatusOK && bytes.Count(body, []byte("<S ")) >= 8
-	})
+	c.wantPast(s, 4)
 	b := startBrowser(t)
 	b.do(nil, "open", "dash", serveDash(t, mpd))
 	eventually(t, "dash.js shows a picture", func() bool {

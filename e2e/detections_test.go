@@ -19,14 +19,19 @@ import (
 	"glimpse/sdk"
 )
 
-// shownIn is the first program of a language that one of docs/ shows.
-func shownIn(t *testing.T, doc, language string) string {
+// shownIn is the first program of a language that one of docs/ shows, at or below a
+// heading.
+func shownIn(t *testing.T, doc, heading, language string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../docs", doc))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, code, found := strings.Cut(string(text), "\n```"+language+"\n")
+	_, below, found := strings.Cut("\n"+string(text), "\n"+heading)
+	if !found {
+		t.Fatalf("docs/%s has no %q", doc, heading)
+	}
+	_, code, found := strings.Cut(below, "\n```"+language+"\n")
 	code, _, closed := strings.Cut(code, "\n```\n")
 	if !found || !closed {
 		t.Fatalf("docs/%s shows no %s", doc, language)
@@ -37,7 +42,7 @@ func shownIn(t *testing.T, doc, language string) string {
 // documented writes a program that docs/frames.md shows to a file and returns its path.
 func documented(t *testing.T, language, name string) string {
 	t.Helper()
-	code := shownIn(t, "frames.md", language)
+	code := shownIn(t, "frames.md", "# ", language)
 	if n := strings.Count(code, "\n") + 1; n > 25 {
 		t.Errorf("the %s client has %d lines", language, n)
 	}

@@ -1,14 +1,12 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -52,10 +50,7 @@ func TestDesktopPlayers(t *testing.T) {
 	// hlsdemux2 of GStreamer 1.22 asks for a list again after TARGETDURATION: in the
 	// stream's first seconds it pauses for so long, and goes on.
 	gstreamer("hls at once", "hls", "300")
-	eventually(t, "the stream has some past: seven segments of each track", func() bool {
-		code, _, body := get(t, strings.Replace(s.Play["dash"], "index.mpd", "public.mpd", 1))
-		return code == http.StatusOK && bytes.Count(body, []byte("<S ")) >= 14
-	})
+	c.wantPast(s, 7)
 	for _, protocol := range []string{"rtmp", "srt", "hls", "dash"} {
 		gstreamer(protocol, protocol, "90")
 	}

@@ -10,7 +10,7 @@ import (
 // videoJSPage is a page of somebody else that plays a playlist by Video.js, by
 // whole segments: with llhls, Video.js 8.24 takes a segment that is not closed for
 // as long as EXT-X-TARGETDURATION and begins beyond the live edge, where it waits
-// for as long, and then plays without any buffer.
+// for as long, and then plays without any buffer. What docs/players.md advises follows.
 const videoJSPage = `<!DOCTYPE html>
 <meta charset="utf-8"><title>Video.js</title>
 <video id="v" class="video-js" autoplay controls width="640" height="360"></video>
@@ -19,19 +19,26 @@ const videoJSPage = `<!DOCTYPE html>
 window.seen = { errors: [] };
 const player = videojs('v', { liveui: true, html5: { vhs: { llhls: %t } } });
 player.on('error', () => seen.errors.push(player.error().message));
+%s
 player.src({ src: %q, type: 'application/x-mpegURL' });
 </script>`
 
-// serveVideoJS is another origin with a page for a playlist.
+// serveVideoJS is another origin with a page for a playlist; with ?near it does what
+// docs/players.md advises.
 func serveVideoJS(t *testing.T, playlist string) string {
 	t.Helper()
+	advice := shownIn(t, "players.md", "## Video.js", "js")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /video.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "node_modules/video.js/dist/video.min.js")
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, videoJSPage, r.URL.Query().Has("llhls"), playlist)
+		script := ""
+		if r.URL.Query().Has("near") {
+			script = advice
+		}
+		fmt.Fprintf(w, videoJSPage, r.URL.Query().Has("llhls"), script, playlist)
 	})
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
@@ -39,8 +46,9 @@ func serveVideoJS(t *testing.T, playlist string) string {
 }
 
 // Video.js on a page of another origin plays the playlist: pictures move, sound is
-// heard. With its low latency it begins as well, if late: no cache answers with the
-// same list again.
+// heard, and a page that is told where to begin does not stand three times
+// EXT-X-TARGETDURATION behind a stream that has been live for longer. With its low latency
+// it begins as well, if late: no cache answers with the same list again.
 //
 // C48
 func TestVideoJS(t *testing.T) {
@@ -54,14 +62,21 @@ func TestVideoJS(t *testing.T) {
 	for _, player := range []struct {
 		name, query string
 		pictures    int
-	}{{"segments", "", 30}, {"parts", "?llhls", 0}} {
+	}{{"parts", "?llhls", 0}, {"segments", "", 30}, {"near", "?near", 30}} {
+		if player.name == "near" {
+			c.wantPast(s, 16) // the page that is not told would stand 30 s behind
+		}
 		b.do(nil, "open", player.name, url+player.query)
 		shown := fmt.Sprintf("document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > %d", player.pictures)
 		eventuallyIn(t, player.name+": "+shown, 2*patience, func() bool {
 			var ok bool
 			return b.try(&ok, "eval", player.name, shown) == "" && ok
 		})
-		if player.name == "segments" {
+		switch player.name {
+		case "segments": // the list's three times 12 s, and what the machine took to begin
+			b.wantPlaying(player.name)
+			b.wantBehind(player.name, programTime, 1, 45)
+		case "near": // six, up to two segments that are not closed or asked for yet, and the same
 			b.wantPlaying(player.name)
 			b.wantBehind(player.name, programTime, 1, 15)
 		}
