@@ -13,7 +13,8 @@ import (
 const (
 	unreadLook = 750 * time.Millisecond  // between two looks
 	unreadMost = 12                      // looks without progress
-	unreadTime = unreadMost * unreadLook // or half as many in this time: looks are late on a busy machine
+	unreadTime = unreadMost * unreadLook // or three in this time: looks are late on a busy machine,
+	unreadFew  = 3                       // and the first after a machine that slept, the peer too, is no proof
 )
 
 // unread finds peers of HTTP who read nothing. Deadlines cannot: a write has left
@@ -103,19 +104,26 @@ func (u *unread) look() {
 	now := time.Now()
 	for c, at := range u.conns {
 		waiting, acked, err := unconfirmed(at.raw)
-		switch {
-		case err != nil: // it is closed
+		if err != nil { // it is closed
 			delete(u.conns, c)
 			continue
-		case !waiting || acked != at.acked:
-			at.looks, at.acked, at.since = 0, acked, now
-			continue
 		}
-		if at.looks++; at.looks >= unreadMost || at.looks >= unreadMost/2 && now.Sub(at.since) >= unreadTime {
+		if at.stands(waiting, acked, now) {
 			delete(u.conns, c)
 			u.closed.Add(1)
 			_ = c.SetLinger(0) // what waits is given up too
 			_ = c.Close()
 		}
 	}
+}
+
+// stands reports, after a look, whether the peer has read nothing for so long that it is
+// given up.
+func (at *unreadConn) stands(waiting bool, acked uint64, now time.Time) bool {
+	if !waiting || acked != at.acked {
+		at.looks, at.acked, at.since = 0, acked, now
+		return false
+	}
+	at.looks++
+	return at.looks >= unreadMost || at.looks >= unreadFew && now.Sub(at.since) >= unreadTime
 }

@@ -93,3 +93,32 @@ func TestUnread(t *testing.T) {
 		t.Errorf("%d are watched", len(watch.conns))
 	}
 }
+
+// Looks that are late on a busy machine count for the time that has passed; one alone after
+// a pause, in which the peer could not confirm anything either, does not.
+//
+// F10
+func TestLateLooks(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		looks []time.Duration // after the last progress
+		last  bool            // the peer is given up at the last, and not sooner
+	}{
+		{"in time", []time.Duration{750, 1500, 2250, 3000, 3750, 4500, 5250, 6000, 6750, 7500, 8250, 9000}, true},
+		{"eleven", []time.Duration{750, 1500, 2250, 3000, 3750, 4500, 5250, 6000, 6750, 7500, 8250}, false},
+		{"late", []time.Duration{750, 5000, 9100}, true},
+		{"two", []time.Duration{750, 30_000}, false},
+	} {
+		began := time.Now()
+		at := &unreadConn{since: began}
+		if at.stands(true, 7, began) {
+			t.Errorf("%s: given up when it has read", tt.name)
+		}
+		for i, look := range tt.looks {
+			given, last := at.stands(true, 7, began.Add(look*time.Millisecond)), i == len(tt.looks)-1
+			if given != (last && tt.last) {
+				t.Errorf("%s: look %d, after %d ms: given up %v", tt.name, i+1, look, given)
+			}
+		}
+	}
+}
