@@ -379,6 +379,9 @@ func TestReorderedPictures(t *testing.T) { // B-frames: offsets are the source's
 		if d := seg.Wall.Sub(want); d < -time.Millisecond || d > time.Millisecond {
 			t.Errorf("segment %d: wall clock off by %v", seg.Number, d)
 		}
+		if d := seg.Wall.Sub(s.m.store.Origin().Add(duration(seg.Time, videoTimescale))); d < -time.Millisecond || d > time.Millisecond {
+			t.Errorf("segment %d: by the store's origin it begins %v earlier", seg.Number, d)
+		}
 	}
 	parse(t, v)
 	a := s.m.store.audio.Snapshot()

@@ -48,6 +48,10 @@ func newStore(prefix string) *Store {
 	return s
 }
 
+// ID names the run among all runs. It is random, and no secret: the names of all
+// files begin with it.
+func (s *Store) ID() string { return s.prefix }
+
 // Video is the pictures' rendition.
 func (s *Store) Video() *Rendition { return s.video }
 

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type world struct {
 	hub    *hub.Hub
 	stream *hub.Stream
+	packs  *cmaf.Packager
 	serve  http.Handler
 	feed   func(seconds int)
 	pace   func(*frame.Frame)          // waits before the next frame is fed
@@ -42,7 +43,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	packs := cmaf.New(cmaf.Config{Window: 12 * time.Second}, log)
-	w := &world{hub: hub.New(hub.Config{}, log, packs.Output)}
+	w := &world{packs: packs, hub: hub.New(hub.Config{}, log, packs.Output)}
 	w.pace = func(f *frame.Frame) { // as fast as the packager follows
 		for f.DTS > time.Second && edge(packs.Store(w.stream.Run()).Video().Snapshot()).Before(w.stream.Run().Start().Add(f.DTS-time.Second/2)) {
 			runtime.Gosched()
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	watching := viewers.New()
 	list, media := New(packs, watching), hls.New(packs, watching, hls.Config{})
 	var err error
-	w.stream, err = w.hub.Open(hub.Spec{ID: "s", IngestKey: "k", PlaybackID: "p", ResumeWindow: time.Minute})
+	w.stream, err = w.hub.Open(hub.Spec{ID: "s", IngestKey: "k", PlaybackID: "p", ResumeWindow: time.Minute, Standing: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +140,7 @@ func (w *world) get(t *testing.T) (*httptest.ResponseRecorder, document) {
 
 // document is what the tests look at.
 type document struct {
+	ID      string `xml:"id,attr"`
 	Type    string `xml:"type,attr"`
 	AST     string `xml:"availabilityStartTime,attr"`
 	Periods []struct {

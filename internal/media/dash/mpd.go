@@ -95,7 +95,8 @@ func listed(s *cmaf.Segment, nominal *time.Duration) entry {
 }
 
 // mpd renders the description, nil before a first segment is closed. now is the
-// time of publication.
+// time of publication. A run is a presentation, with an id of its own: the start of
+// one must not move (ISO/IEC 23009-1 §5.3.1.2), and each run has another.
 func mpd(store *cmaf.Store, f form, now time.Time) []byte {
 	list := periods(store.Video().Snapshot(), store.Audio().Snapshot(), !f.compatible)
 	if len(list) == 0 {
@@ -107,10 +108,10 @@ func mpd(store *cmaf.Store, f form, now time.Time) []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
-	fmt.Fprintf(&b, `<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="dynamic" profiles="%s"`+
+	fmt.Fprintf(&b, `<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" id="%s" type="dynamic" profiles="%s"`+
 		` availabilityStartTime="%s" publishTime="%s" minimumUpdatePeriod="%s" minBufferTime="PT1S"`+
 		` suggestedPresentationDelay="%s" timeShiftBufferDepth="%s" maxSegmentDuration="%s">`+"\n",
-		profiles, stamp(store.Origin()), stamp(now), seconds(updateEvery), seconds(behind),
+		store.ID(), profiles, stamp(store.Origin()), stamp(now), seconds(updateEvery), seconds(behind),
 		seconds(depth(list)), seconds(cmaf.TargetDuration))
 	if !f.compatible {
 		fmt.Fprintf(&b, "  <ServiceDescription id=\"0\">\n    <Latency target=\"%d\" min=\"%d\" max=\"%d\"/>\n"+
