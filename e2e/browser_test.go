@@ -156,15 +156,18 @@ type measured struct {
 	Muted                            bool
 }
 
-// wantPlaying fails unless a page comes to play as it should within a few attempts, of
-// 3 s each: tests beside it may take the processor from a page for some seconds.
+// wantPlaying fails unless a page comes to play as it should, looked at for 3 s at a time,
+// within patience: tests beside it may take the processor from a page, which then
+// stalls, jumps or begins anew.
 func (b *browser) wantPlaying(page string) measured {
 	b.t.Helper()
 	var m measured
 	var wrong string
-	for range 4 {
-		b.do(&m, "play", page, 3)
-		if wrong = m.wrong(); wrong == "" {
+	for began := time.Now(); time.Since(began) < patience; {
+		if wrong = b.try(&m, "play", page, 3); wrong == "" {
+			wrong = m.wrong()
+		}
+		if wrong == "" {
 			return m
 		}
 		b.t.Logf("%s: %s", page, wrong)
