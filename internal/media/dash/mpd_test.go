@@ -166,6 +166,9 @@ func TestTimesAreTheSegments(t *testing.T) {
 				template := set.Rep.Template
 				for i, s := range template.Timeline.S {
 					segment := index.Segment(template.StartNumber + uint64(i))
+					if segment == nil {
+						t.Fatalf("%s: number %d is listed and not there", set.Kind, template.StartNumber+uint64(i))
+					}
 					if s.T != segment.Time || segment.Parts[0].Time != s.T {
 						t.Errorf("%s %d: listed at %d, is at %d", set.Kind, segment.Number, s.T, segment.Time)
 					}
