@@ -44,8 +44,9 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.DiscardHandler)
 	packs := cmaf.New(cmaf.Config{Window: 12 * time.Second}, log)
 	w := &world{packs: packs, hub: hub.New(hub.Config{}, log, packs.Output)}
-	w.pace = func(f *frame.Frame) { // as fast as the packager follows
-		for f.DTS > time.Second && edge(packs.Store(w.stream.Run()).Video().Snapshot()).Before(w.stream.Run().Start().Add(f.DTS-time.Second/2)) {
+	w.pace = func(f *frame.Frame) { // as fast as the packager follows, which without a viewer is seldom
+		const behind = 2 * time.Second
+		for f.DTS > behind && edge(packs.Store(w.stream.Run()).Video().Snapshot()).Before(w.stream.Run().Start().Add(f.DTS-behind)) {
 			runtime.Gosched()
 		}
 	}
@@ -401,6 +402,9 @@ func TestTooEarly(t *testing.T) {
 	w := newWorld(t)
 	came := make(chan *httptest.ResponseRecorder)
 	go func() {
+		for w.stream.Run() == nil { // until then it is not live, which is told at once
+			runtime.Gosched()
+		}
 		rw, _ := w.get(t)
 		came <- rw
 	}()
