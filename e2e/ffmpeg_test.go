@@ -39,17 +39,28 @@ func publish(t *testing.T, url string, more ...string) *process {
 // publishTo does it in a format that the URL's protocol carries.
 func publishTo(t *testing.T, format, url string, more ...string) *process {
 	t.Helper()
-	argv := []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re"}
-	if len(more) > 0 {
-		argv = append(argv, patternEncoded(more...)...)
-	} else {
-		path, err := pattern()
-		if err != nil {
-			t.Fatal(err)
-		}
-		argv = append(argv, "-stream_loop", "-1", "-i", path, "-c", "copy")
+	if len(more) == 0 {
+		return publishFile(t, pattern, format, url)
 	}
+	argv := append([]string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-re"}, patternEncoded(more...)...)
 	return start(t, "ffmpeg publisher", nil, append(argv, "-f", format, url)...)
+}
+
+// publishNoise sends 2 Mbit/s that cannot be made smaller.
+func publishNoise(t *testing.T, url string) *process {
+	t.Helper()
+	return publishFile(t, noise, "flv", url)
+}
+
+// publishFile sends what was encoded before, again and again.
+func publishFile(t *testing.T, encoded func() (string, error), format, url string) *process {
+	t.Helper()
+	path, err := encoded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, "ffmpeg publisher", nil, "ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
+		"-stream_loop", "-1", "-i", path, "-c", "copy", "-f", format, url)
 }
 
 // patternEncoded are ffmpeg's arguments for the test picture and the tone.
@@ -60,15 +71,23 @@ func patternEncoded(more ...string) []string {
 }
 
 // pattern is a file with 100 s of them, encoded once for all tests: an eighth of a
-// processor each is what encoding costs.
-var pattern = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "pattern.mkv")
-	argv := append([]string{"-loglevel", "error"}, patternEncoded("-t", "100", path)...)
-	if out, err := exec.Command("ffmpeg", argv...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("ffmpeg: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// processor each is what encoding costs. noise is one with 60 s of noise besides.
+var (
+	pattern = encodedOnce("pattern.mkv", "-t", "100")
+	noise   = encodedOnce("noise.mkv", "-t", "60", "-vf", "noise=alls=40:allf=t", "-b:v", "2M", "-minrate", "2M", "-maxrate", "2M", "-bufsize", "1M")
+)
+
+// encodedOnce makes a file of the test picture and the tone when it is first asked for.
+func encodedOnce(name string, more ...string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		path := filepath.Join(scratch, name)
+		argv := append([]string{"-loglevel", "error"}, append(patternEncoded(more...), path)...)
+		if out, err := exec.Command("ffmpeg", argv...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("ffmpeg: %w\n%s", err, out)
+		}
+		return path, nil
+	})
+}
 
 // readWithFFmpeg runs ffmpeg to its end and returns all that it said.
 func readWithFFmpeg(t *testing.T, args ...string) ([]byte, error) {
