@@ -62,10 +62,9 @@ func TestVideoJS(t *testing.T) {
 	for _, player := range []struct {
 		name, query string
 		pictures    int
-	}{{"parts", "?llhls", 0}, {"segments", "", 30}, {"near", "?near", 30}} {
-		if player.name == "near" {
-			c.wantPast(s, 16) // the page that is not told would stand 30 s behind
-		}
+		past        int // segments of 2 s that there are then: more than it may be behind
+	}{{"parts", "?llhls", 0, 1}, {"near", "?near", 30, 16}, {"segments", "", 30, 23}} {
+		c.wantPast(s, player.past)
 		b.do(nil, "open", player.name, url+player.query)
 		shown := fmt.Sprintf("document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > %d", player.pictures)
 		eventuallyIn(t, player.name+": "+shown, 2*patience, func() bool {
@@ -73,12 +72,12 @@ func TestVideoJS(t *testing.T) {
 			return b.try(&ok, "eval", player.name, shown) == "" && ok
 		})
 		switch player.name {
-		case "segments": // the list's three times 12 s, and what the machine took to begin
-			b.wantPlaying(player.name)
-			b.wantBehind(player.name, programTime, 1, 45)
-		case "near": // six, up to two segments that are not closed or asked for yet, and the same
+		case "near": // six, up to two segments that are not closed or asked for yet, and what the machine took to begin
 			b.wantPlaying(player.name)
 			b.wantBehind(player.name, programTime, 1, 15)
+		case "segments": // three times 12 s, and the same
+			b.wantPlaying(player.name)
+			b.wantBehind(player.name, programTime, 36, 45)
 		}
 		var errors []string
 		if b.do(&errors, "eval", player.name, "seen.errors"); len(errors) > 0 {

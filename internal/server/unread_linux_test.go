@@ -43,7 +43,7 @@ func sentMuch(t *testing.T, watch *unread) (peer net.Conn, over <-chan error) {
 	return peer, written
 }
 
-// Who reads nothing has gone after six looks; who reads a little between two stays,
+// Who reads nothing has gone after twelve looks; who reads a little between two stays,
 // whatever its window, and so do who was sent nothing and who is watched no more.
 //
 // F10
