@@ -144,8 +144,6 @@ func TestSlowViewersByHTTP(t *testing.T) {
 	if whole < 150_000 {
 		t.Fatalf("a segment of %d bytes is nothing to be slow with", whole)
 	}
-	// One after the other: who comes with others may be let in past them for one answer, after
-	// which the connection is closed and what waits is the kernel's.
 	var all sync.WaitGroup
 	for _, way := range []struct {
 		name, at string
@@ -157,16 +155,12 @@ func TestSlowViewersByHTTP(t *testing.T) {
 			rate  int           // bytes a second then; 0: as fast as can be
 			whole bool
 		}{{"reads nothing for 8 s", 8 * time.Second, 0, true}, {"reads nothing for 12 s", 12 * time.Second, 0, false}, {"reads slowly", 0, whole / 14, true}} {
-			begun := make(chan struct{})
 			all.Go(func() {
-				begin := sync.OnceFunc(func() { close(begun) })
-				defer begin()
-				n, err := sip(strings.Replace(segment, c.url, way.at, 1), way.h2, rest.wait, rest.rate, begin)
+				n, err := sip(strings.Replace(segment, c.url, way.at, 1), way.h2, rest.wait, rest.rate)
 				if t.Logf("%s, %s: %d of %d bytes, %v", way.name, rest.name, n, whole, err); (err == nil && n == whole) != rest.whole {
 					t.Errorf("%s, who %s: %d of %d bytes, %v", way.name, rest.name, n, whole, err)
 				}
 			})
-			<-begun
 		}
 	}
 	all.Wait()
@@ -186,9 +180,8 @@ func closedSegment(t *testing.T, list string) (name string) {
 	return name
 }
 
-// sip asks for a file and lets it wait, in small windows; begun is called when the answer
-// begins.
-func sip(address string, h2 bool, wait time.Duration, rate int, begun func()) (n int, err error) {
+// sip asks for a file and lets it wait, in small windows.
+func sip(address string, h2 bool, wait time.Duration, rate int) (n int, err error) {
 	const window = 16 << 10
 	transport := &http.Transport{
 		DialContext: (&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -210,7 +203,6 @@ func sip(address string, h2 bool, wait time.Duration, rate int, begun func()) (n
 	if res.StatusCode != http.StatusOK || (res.ProtoMajor == 2) != h2 {
 		return 0, fmt.Errorf("%s %s", res.Proto, res.Status)
 	}
-	begun()
 	time.Sleep(wait)
 	for buf := make([]byte, 2<<10); err == nil; {
 		var got int

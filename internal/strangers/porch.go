@@ -25,7 +25,8 @@ type Spoken func(c net.Conn) (past, known bool)
 // Porch puts who connects to l through the door, as Listener does, but those for whom
 // there is no room wait on a porch, and not in the way of others: who has spoken for
 // itself comes in past the crowd (see IsPast), at most 5 ms later, the others when
-// there is room, in the order in which they came. A full porch holds up all.
+// somebody has gone, in the order in which they came. A full porch holds up all. While
+// there is room everybody has a place, however many come at once.
 //
 // The listener has one goroutine, which ends with Close. Accept is for one goroutine,
 // which must call it until it fails; spoken is called by that one.
@@ -122,25 +123,24 @@ func (l *porch) Accept() (net.Conn, error) {
 func (l *porch) wait(c net.Conn) { l.waiting = append(l.waiting, &newcomer{conn: &conn{Conn: c}}) }
 
 // next is who comes in now; nil when nobody does before full is over, unless one of
-// those who wait speaks. Who is alone is not asked what it said before there is no room.
+// those who wait speaks. Nobody is asked what it said while there is room.
 func (l *porch) next() (c *conn, full time.Duration) {
-	if len(l.waiting) > 1 {
+	if len(l.past) == 0 && len(l.waiting) > 0 && !l.door.hasRoom(l.waiting[0].conn.peer()) {
 		l.look()
 	}
-	if len(l.past) == 0 && len(l.waiting) > 0 {
-		first := l.waiting[0].conn
-		if first.place, full = l.door.try(first.peer(), first.leave, true); first.place != nil {
-			l.waiting = l.waiting[1:]
-			return first, 0
-		}
-		l.look()
+	if len(l.past) > 0 {
+		c, l.past = l.past[0], l.past[1:]
+		return c, 0
 	}
-	if len(l.past) == 0 {
+	if len(l.waiting) == 0 {
+		return nil, 0
+	}
+	first := l.waiting[0].conn
+	if first.place, full = l.door.try(first.peer(), first.leave, true); first.place == nil {
 		return nil, full
 	}
-	c = l.past[0]
-	l.past = l.past[1:]
-	return c, 0
+	l.waiting = l.waiting[1:]
+	return first, 0
 }
 
 // fail sends away those who wait when no more are accepted.

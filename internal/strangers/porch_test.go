@@ -106,3 +106,25 @@ func (n noting) Accept() (net.Conn, error) {
 	}
 	return c, err
 }
+
+// While there is room, who comes with others and has spoken has a place, and so may
+// stay after its answer.
+func TestPorchWithRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below := memnet.New(0)
+		l := New(Limits{All: 20, Addr: 20}).Door(10).Porch(below, func(net.Conn) (past, known bool) { return true, true })
+		for range 3 {
+			if _, err := below.Dial(t.Context(), "", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		for i, past := range []bool{false, false, true} {
+			c, err := l.Accept()
+			if err != nil || IsPast(c) != past {
+				t.Errorf("%d: past %v, %v", i, IsPast(c), err)
+			}
+		}
+		_ = l.Close()
+	})
+}

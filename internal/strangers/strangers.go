@@ -16,7 +16,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +23,8 @@ import (
 
 // Limits of a Gate, in bytes. Zero fields take the defaults.
 type Limits struct {
-	All  int           // of all strangers together; default 10 MiB
-	Addr int           // of those of one address (IPv6: one /64); default half of All
+	All  int           // of all strangers together; what they say may make it an eighth more; default 9 MiB
+	Addr int           // of those of one address (IPv6: one /64), likewise; default half of All
 	Each int           // of one; default 192 KiB
 	Stay time.Duration // nobody who has said nothing yet goes for a newcomer sooner; others see stay; default 50 ms
 }
@@ -62,7 +61,7 @@ type Stats struct {
 
 // New returns a gate without doors.
 func New(l Limits) *Gate {
-	l.All = cmp.Or(l.All, 10<<20)
+	l.All = cmp.Or(l.All, 9<<20)
 	l.Addr = cmp.Or(l.Addr, l.All/2)
 	l.Each = cmp.Or(l.Each, 192<<10)
 	l.Stay = cmp.Or(l.Stay, 50*time.Millisecond)
@@ -106,6 +105,7 @@ type Place struct {
 	held  int
 	heard time.Time        // its last word, or when it came, or when the server began to listen
 	early bool             // that has not been yet, or it waits for its turn
+	spoke bool             // it has said something
 	in    [3]*list.Element // of all, the door's and the address's order
 }
 
@@ -130,14 +130,14 @@ func (d *Door) try(from netip.Addr, leave func(), early bool) (*Place, time.Dura
 	g, p := d.gate, &Place{door: d, addr: site(from), leave: leave, early: early}
 	for {
 		g.mu.Lock()
-		victim := g.crowded(p, d.base)
-		now := time.Now()
-		if victim == nil {
+		short, now := g.short(p, d.base, false), time.Now()
+		if short == nil {
 			p.heard = now
 			g.add(p)
 			g.mu.Unlock()
 			return p, 0
 		}
+		victim := g.worst(short, now)
 		wait := min(g.stay(victim)-victim.silent(now), g.limits.Stay)
 		if wait <= 0 {
 			g.evict(victim)
@@ -148,27 +148,6 @@ func (d *Door) try(from netip.Addr, leave func(), early bool) (*Place, time.Dura
 		}
 		victim.leave()
 	}
-}
-
-// late is how long the server may take to listen to who has come or to deal with what
-// was said, if that was little: longer than a processor that others want takes.
-const late = time.Second
-
-// silent is for how long the peer has said nothing.
-func (p *Place) silent(now time.Time) time.Duration {
-	d := now.Sub(p.heard)
-	if p.early {
-		d = max(0, d-late*time.Duration(p.door.base)/time.Duration(max(p.held, p.door.base, 1)))
-	}
-	return d
-}
-
-// stay is how long a place is its peer's after the last word: all of Stay when it
-// holds what coming costs, half of it when twice as much. So a crowd that says much
-// is through as soon as one that says nothing, and a probe that comes behind it on
-// the same listener waits no longer.
-func (g *Gate) stay(p *Place) time.Duration {
-	return g.limits.Stay * time.Duration(p.door.base) / time.Duration(max(p.held, p.door.base, 1))
 }
 
 // Hold counts n more bytes that the stranger sent. False means that there is no
@@ -189,11 +168,12 @@ func (p *Place) Hold(n int) bool {
 		}
 		victim := p
 		if p.held+n <= g.limits.Each {
-			victim = g.crowded(p, n)
+			victim = g.speaks(p, n)
 		}
 		if victim == nil {
 			g.hear(p)
 			g.count(p, n)
+			p.spoke = true
 			g.mu.Unlock()
 			return true
 		}
@@ -273,35 +253,6 @@ func (p *Place) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.remove(p)
-}
-
-// crowded returns who has to go before p may have n bytes more; nil when there is
-// room. An address that has its share makes room itself.
-func (g *Gate) crowded(p *Place, n int) *Place {
-	if t := g.byAddr[p.addr]; t != nil && t.held+n > g.limits.Addr {
-		return t.worst(time.Now())
-	}
-	if g.all.held+n <= g.limits.All || g.all.order.Len() == 0 {
-		return nil
-	}
-	return slices.MaxFunc(g.doors, func(a, b *Door) int { return cmp.Compare(a.held, b.held) }).worst(time.Now())
-}
-
-// looked is how many of those who have been silent for longest are compared.
-const looked = 64
-
-// worst is whose bytes have waited for longest: twice as much counts as much as
-// twice as long. It may be one who was not heard yet: then a newcomer waits, since
-// those whom the server waits for would else go first, who are the slow but honest.
-func (t *tally) worst(now time.Time) (worst *Place) {
-	most := -1.0
-	for e, i := t.order.Front(), 0; e != nil && i < looked; e, i = e.Next(), i+1 {
-		p := e.Value.(*Place)
-		if score := float64(p.held) * now.Sub(p.heard).Seconds(); score > most {
-			worst, most = p, score
-		}
-	}
-	return worst
 }
 
 // tallies are those that a place counts in.

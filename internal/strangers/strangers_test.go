@@ -135,11 +135,68 @@ func TestStayOfWhoSaysMuch(t *testing.T) {
 		if !all.enter(d, "a", 1).Hold(60) { // with what it cost to come three times as much
 			t.Fatal("no room")
 		}
-		all.enter(d, "b", 2)
+		all.enter(d, "b", 2).Hold(0)
 		began := time.Now()
 		all.enter(d, "c", 3)
-		if took := time.Since(began); took.Round(time.Millisecond) != 333*time.Millisecond || !slices.Equal(all.gone, []string{"a"}) {
+		if took := time.Since(began); took.Round(time.Millisecond) != 1333*time.Millisecond || !slices.Equal(all.gone, []string{"a"}) {
 			t.Errorf("after %v gone: %v", took, all.gone)
+		}
+	})
+}
+
+// Who has said something waits for our answer and has a round trip's time for the next
+// word: who has only come goes before.
+func TestStayOfWhoSpoke(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Limits{All: 100, Addr: 100, Stay: 50 * time.Millisecond})
+		d, all := g.Door(40), &crowd{}
+		all.enter(d, "a", 1).Hold(1)
+		time.Sleep(150 * time.Millisecond)
+		all.enter(d, "b", 2)
+		for _, want := range []struct {
+			name string
+			took time.Duration
+			gone []string
+		}{{"c", 40 * time.Millisecond, []string{"a"}}, {"d", 10 * time.Millisecond, []string{"a", "b"}}} {
+			began := time.Now()
+			all.enter(d, want.name, 3)
+			if took := time.Since(began).Round(10 * time.Millisecond); took != want.took || !slices.Equal(all.gone, want.gone) {
+				t.Errorf("%s: after %v gone: %v", want.name, took, all.gone)
+			}
+		}
+	})
+}
+
+// An eighth of the room is for words. When that is full too and nobody has stayed beyond
+// its time, nobody goes for who would say more than the others: that one goes itself. For
+// few words goes who has said most, at whichever door.
+func TestWhoGoesForWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Limits{All: 80, Addr: 80, Stay: 50 * time.Millisecond})
+		d, all := g.Door(20), &crowd{}
+		var places []*Place
+		for i := range 4 {
+			places = append(places, all.enter(d, "one of four", i))
+		}
+		if !places[0].Hold(5) || len(all.gone) != 0 {
+			t.Errorf("those who come leave no room for words: %v", all.gone)
+		}
+		for _, p := range places {
+			p.Leave()
+		}
+		g = New(Limits{All: 134, Addr: 134, Stay: 50 * time.Millisecond})
+		d, other := g.Door(20), g.Door(8)
+		first, second, third := all.enter(d, "first", 1), all.enter(d, "second", 2), all.enter(d, "third", 3)
+		if !first.Hold(2) || !second.Hold(20) || !third.Hold(20) { // 24, 60, 60
+			t.Fatal("no room")
+		}
+		time.Sleep(20 * time.Millisecond)
+		if third.Hold(20) || !slices.Equal(all.gone, []string{"third"}) {
+			t.Fatalf("gone for many words: %v", all.gone)
+		}
+		all.enter(other, "fourth", 4).Hold(24) // 56, seven times what it cost to come
+		if !first.Hold(10) || !slices.Equal(all.gone, []string{"third", "fourth"}) {
+			t.Errorf("gone for few: %v", all.gone)
 		}
 	})
 }
