@@ -16,6 +16,9 @@ const (
 	// paceGrain is the shortest wait that is worth a timer.
 	paceGrain   = 2 * time.Millisecond
 	reportEvery = time.Second
+	// A viewer gets so many bytes at once, and then so many a second: larger pictures are
+	// spread, since neither sockets nor what lies on the way hold all of one.
+	trainBytes, trainRate = 64 << 10, 16 << 20
 	// stalledAfter a picture nothing has come that a replay could end at.
 	stalledAfter = 500 * time.Millisecond
 	// firstSequence bounds a random first sequence number: a roll-over that is
@@ -41,6 +44,7 @@ type viewer struct {
 	audio     packets.Cursor
 	rtxSeq    uint16
 	pace      pacer
+	train     bucket // pictures
 	budget    bucket // retransmissions
 	report    time.Time
 	joined    time.Time
@@ -72,6 +76,7 @@ func newViewer(f *feed, pt payloadTypes, k *transport.Keys, to transport.Destina
 	v.video.Seq = rand.Uint64N(firstSequence)
 	v.audio.Seq = rand.Uint64N(firstSequence)
 	v.rtxSeq = uint16(rand.Uint32N(firstSequence))
+	v.train.rate, v.train.burst = trainRate, trainBytes
 	return v
 }
 
@@ -237,6 +242,9 @@ func (v *viewer) pumpVideo(b *batch, now time.Time) (more bool, wait time.Durati
 		}
 	}
 	due, wait := v.pace.due(b.packets[:n], now)
+	if fit := v.train.first(now, b.packets[:due]); fit < due {
+		due, wait = fit, paceGrain
+	}
 	v.send(b, c, due, v.pt.video)
 	switch {
 	case due < n:

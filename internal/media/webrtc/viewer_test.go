@@ -553,6 +553,44 @@ func TestLostSendsUseTheirIndices(t *testing.T) {
 	}
 }
 
+// FAULTS F7: what no socket on the way holds at once is spread, a key picture of 4 MB
+// over a quarter of a second, and arrives whole; a usual one goes out at once.
+func TestLargePicturesAreSpread(t *testing.T) {
+	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
+	start := time.Now()
+	now := start
+	fill(b.feed.video, 1, 1, 500)
+	b.join(now)
+	b.pumpAll(&now)
+	b.received(b.stats.packets.Load())
+	for _, tt := range []struct {
+		size int
+		took time.Duration
+	}{{60_000, 0}, {4_000_000, 235 * time.Millisecond}, {60_000, 0}} {
+		now = now.Add(time.Second)
+		began, before := now, b.stats.packets.Load()
+		fill(b.feed.video, 1, 1, tt.size)
+		for at, sent := now, b.stats.bytes.Load(); ; {
+			more, wait := b.pump(b.scratch, now)
+			if now = now.Add(wait); now != at {
+				at, sent = now, b.stats.bytes.Load()
+			} else if n := b.stats.bytes.Load() - sent; n > trainBytes*11/10 { // sealed
+				t.Fatalf("%d bytes at once", n)
+			}
+			if !more && wait == 0 {
+				break
+			}
+		}
+		if took := now.Sub(began); took < tt.took || took > tt.took*3/2 {
+			t.Errorf("%d bytes in %v, want %v", tt.size, took, tt.took)
+		}
+		count := b.stats.packets.Load() - before
+		if got := b.received(count); count < uint64(tt.size)/1200 || len(got) != int(count) {
+			t.Errorf("%d packets for %d bytes", count, tt.size)
+		}
+	}
+}
+
 // MEDIA W4: a key picture goes out in turns over all viewers, and each time another
 // one is the last to have it whole, whatever is sent between two of them.
 func TestKeyPicturesGoInTurns(t *testing.T) {
@@ -566,6 +604,7 @@ func TestKeyPicturesGoInTurns(t *testing.T) {
 	}
 	list := b.feed.shards[0]
 	for _, v := range viewers {
+		v.train = bucket{rate: 1 << 30, burst: 1 << 30} // else it waits, and that is not the turn
 		v.join(now)
 		(&bareViewer{viewer: v, scratch: b.scratch}).pumpAll(&now) // it has caught up
 		list.replace(func(all []*viewer) []*viewer { return append(all, v) })

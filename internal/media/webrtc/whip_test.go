@@ -280,9 +280,9 @@ func TestPublishWithLoss(t *testing.T) {
 	}
 }
 
-// FAULTS F7: a key frame of 4 MB passes from a publisher to the stream, whole. A viewer
-// whose socket is too small for it loses it and goes on; it is not let go. Larger ones
-// end the publisher.
+// FAULTS F7: a key frame of 4 MB passes from a publisher to the stream, whole (to viewers:
+// TestLargePicturesAreSpread). A viewer whose socket is too small for it loses it and goes
+// on; it is not let go. Larger ones end the publisher.
 func TestHugeKeyFrame(t *testing.T) {
 	r := newRig(t, nil)
 	e := r.encode("/whip/key", nil)
