@@ -15,7 +15,7 @@ func TestLargeKeyFrames(t *testing.T) {
 	if !long {
 		t.Skip("large films take long to encode: make test-long; TestLargePicturesAreSpread is in every run")
 	}
-	parallel(t, browsers)
+	alone(t)
 	c := startCloud(t, "")
 	b := startBrowser(t)
 	for _, film := range []struct{ name, noise, qp, protocol string }{

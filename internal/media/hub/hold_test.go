@@ -2,7 +2,9 @@ package hub
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -287,6 +289,31 @@ func TestBacklogPasses(t *testing.T) {
 	})
 }
 
+// Nor is a reader that had a frame left when the stall began: a stalled server lets its
+// readers take nothing either.
+func TestBacklogPassesBehindAFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		p := s.connect()
+		s.play(p, 0, time.Second, 0)
+		for at := time.Second; at < 5500*time.Millisecond; at += 40 * time.Millisecond {
+			key := at%time.Second == 0
+			if err := p.Video(at, at, key, map[bool][]byte{true: realKey, false: realSlice}[key]); err != nil {
+				t.Fatal(err)
+			}
+			if at == time.Second {
+				time.Sleep(4500 * time.Millisecond)
+			}
+		}
+		s.read()
+		if _, live := s.check(stillStep); live != 25+113 {
+			t.Errorf("%d live pictures", live)
+		}
+		s.close()
+		p.Close()
+	})
+}
+
 // A takeover from a publisher that had stopped leaves no hole either.
 func TestTakeoverFromStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -425,5 +452,41 @@ func TestHoldOfTheFuture(t *testing.T) {
 			t.Errorf("%d pictures of a hold in 2 s", held)
 		}
 		s.close()
+	})
+}
+
+// Sound that waits for a picture when the publisher falls silent is no lag: what the hold
+// then adds at once passes whole, whatever the reader wakes for.
+func TestHoldBehindWaitingSound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		p := s.connect()
+		s.play(p, 0, time.Second, 0)
+		s.rd.Close()
+		s.rd, s.got = s.stream.Run().Subscribe(ReaderOptions{PictureWake: true}), nil
+		ctx, cancel := context.WithCancel(t.Context())
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			for {
+				list, err := s.rd.Next(ctx, nil)
+				if err != nil {
+					return
+				}
+				s.got = append(s.got, list...)
+			}
+		})
+		synctest.Wait()
+		if err := p.Audio(time.Second, aac); err != nil { // and no picture after it
+			t.Fatal(err)
+		}
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		cancel()
+		reading.Wait()
+		if held, _ := s.check(stillStep + 40*time.Millisecond); held < 29 {
+			t.Errorf("%d pictures fill 7 s", held)
+		}
+		s.close()
+		p.Close()
 	})
 }

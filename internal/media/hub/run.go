@@ -21,13 +21,11 @@ type Run struct {
 	mu      sync.RWMutex
 	ended   bool
 	frames  []entry // the ring, oldest first
-	base    uint64  // index of frames[0]
-	past    past    // sound that has left the ring
+	arrival arrival
+	base    uint64 // index of frames[0]
+	past    past   // sound that has left the ring
 	bytes   int
-	key     uint64 // index of the newest key frame
-	prevKey uint64 // of the one before
-	hasKey  bool   // key is still in the ring
-	newest  *frame.Frame
+	keys
 	video   *frame.Track
 	audio   *frame.Track
 	readers []*Reader
@@ -37,11 +35,31 @@ type Run struct {
 	straight    *conversion           // of the pictures, made by Straight
 }
 
-// entry is a frame and when it came, since the run's start. A backlog that comes
+// keys are a ring's key frames.
+type keys struct {
+	key     uint64 // index of the newest
+	prevKey uint64 // of the one before
+	hasKey  bool   // the newest is still in the ring
+	newest  *frame.Frame
+}
+
+// entry is a frame and when it came, by the run's arrival. A backlog that comes
 // all at once must not look like readers that lag.
 type entry struct {
 	*frame.Frame
 	at time.Duration
+}
+
+// arrival is the clock of what comes. It stands after a second in which nothing does: a
+// reader that has a frame left then, as sound that waits for a picture, is not late by a
+// publisher's silence, or a stall of ours, when what was missing comes all at once.
+type arrival struct{ last, sum time.Duration }
+
+// at counts what comes at a time since the run's start.
+func (a *arrival) at(now time.Duration) time.Duration {
+	a.sum += min(max(now-a.last, 0), time.Second)
+	a.last = max(a.last, now)
+	return a.sum
 }
 
 // frameCost is what a frame takes besides its payload: a source of empty frames
@@ -134,7 +152,7 @@ func (r *Run) append(f *frame.Frame, at time.Duration) {
 		return
 	}
 	index := r.base + uint64(len(r.frames))
-	r.frames = append(r.frames, entry{f, at})
+	r.frames = append(r.frames, entry{f, r.arrival.at(at)})
 	r.bytes += len(f.Payload) + frameCost
 	if f.Key {
 		r.prevKey, r.key, r.newest = r.key, index, f
