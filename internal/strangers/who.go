@@ -117,7 +117,7 @@ func (g *Gate) stay(p *Place) time.Duration {
 	if p.spoke {
 		stay *= answerTimes
 	}
-	return time.Duration(float64(stay) / max(1, p.share(0)))
+	return max(1, time.Duration(float64(stay)/max(1, p.share(0)))) // it is divided by
 }
 
 // share is how many times what coming costs a place holds, with n bytes more.
