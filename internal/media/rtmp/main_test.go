@@ -28,7 +28,7 @@ func newRig(t testing.TB, cfg Config) *rig {
 func newPatientRig(t testing.TB) *rig {
 	t.Helper()
 	base := servetest.New(t)
-	base.Hub = hub.New(hub.Config{MaxLag: time.Hour}, base.Log)
+	base.Hub = hub.New(hub.Config{MaxLag: time.Hour, RingBytes: 128 << 20}, base.Log)
 	return runRig(t, base, Config{}, defaultTimes())
 }
 
