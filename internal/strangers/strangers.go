@@ -2,9 +2,9 @@
 // who they are, on all its ports together (FAULTS F24): a Gate has so many bytes,
 // and each stranger's place costs what its connection needs by itself and what it
 // has sent. Who finds no room makes some: at the fullest door the stranger goes who
-// has been silent beyond its time, which is shorter the more it holds. So a crowd at one door harms nobody at
-// another, and whoever goes on to say who they are, in few words, gets in through
-// a crowd that only waits.
+// has been silent beyond its time, which is shorter the more it holds. So a crowd at
+// one door harms nobody at another, and whoever goes on to say who they are, in few
+// words, gets in through a crowd that only waits.
 //
 // A Gate owns no goroutines. It has one lock, under which nothing else is called;
 // a Place belongs to its connection, but may be used from anywhere.

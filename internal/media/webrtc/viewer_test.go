@@ -557,8 +557,7 @@ func TestLostSendsUseTheirIndices(t *testing.T) {
 // over a quarter of a second, and arrives whole; a usual one goes out at once.
 func TestLargePicturesAreSpread(t *testing.T) {
 	b := newBareViewer(t, payloadTypes{video: 108}, srtp.ProtectionProfileAeadAes128Gcm)
-	start := time.Now()
-	now := start
+	now := time.Now()
 	fill(b.feed.video, 1, 1, 500)
 	b.join(now)
 	b.pumpAll(&now)
