@@ -140,8 +140,11 @@ func TestTermUnderLoad(t *testing.T) {
 		b.waitPlayer(page, "glimpse.state === 'live' && glimpse.protocol === '"+page+"'")
 	}
 	eventually(t, "the HLS reader plays", func() bool { return hls.lastFrame() > 0 })
-	var ffmpegs []int
-	eventually(t, "sound for WebRTC is made", func() bool { ffmpegs = children(t, c.cmd.Process.Pid); return len(ffmpegs) > 0 })
+	eventually(t, "sound for WebRTC is made", func() bool { return c.children() > 0 })
+	ffmpegs := children(t, c.cmd.Process.Pid)
+	if len(ffmpegs) == 0 {
+		t.Fatal("no children")
+	}
 
 	a.mark()
 	answers, began := pollReady(c.url), time.Now()

@@ -194,8 +194,9 @@ func (c *collector) outputs() {
 	c.send(gauge, "recordings_bytes", "Bytes of recordings and clips.", float64(r.Bytes))
 	c.send(counter, "recording_failures_total", "Times that the disk of a recording took nothing.", float64(r.Failures))
 	t := c.s.media.transcode.Stats()
-	c.send(gauge, "ffmpeg_children", "ffmpeg processes running.", float64(t.Children))
-	c.send(counter, "ffmpeg_started_total", "ffmpeg processes started.", float64(t.Started))
+	c.send(gauge, "ffmpeg_children", "ffmpeg processes at work.", float64(t.Children))
+	c.send(gauge, "ffmpeg_ready", "ffmpeg processes that wait for the first who needs them.", float64(t.Ready))
+	c.send(counter, "ffmpeg_started_total", "ffmpeg processes put to work.", float64(t.Started))
 	c.send(counter, "ffmpeg_failed_total", "ffmpeg processes that died, hung, or wrote nonsense.", float64(t.Failed))
 	if w := c.s.media.webrtc; w != nil {
 		st := w.Stats()

@@ -158,7 +158,7 @@ func (s *Server) buildMedia(context.Context) error {
 	if err = s.openPosters(); err != nil {
 		return err
 	}
-	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output, m.recorder.Output, m.posters.Output, s.report)
+	m.hub = hub.New(hub.Config{Converter: m.transcode}, s.log, m.packs.Output, m.recorder.Output, m.posters.Output, m.transcode.Output, s.report)
 	m.viewers = viewers.New()
 	m.frames = frames.New(frames.Config{
 		Streams: m.hub, Decoder: m.transcode, Grants: frameGrants{&s.control}, Notify: s.tellFrames,

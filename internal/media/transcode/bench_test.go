@@ -3,6 +3,7 @@
 package transcode
 
 import (
+	"context"
 	"errors"
 	"io"
 	"syscall"
@@ -76,4 +77,42 @@ func BenchmarkConversion(b *testing.B) {
 		used := childrenCPU(b) - before
 		b.ReportMetric(100*used.Seconds()/(float64(b.N)*times*signalLength.Seconds()), "%core")
 	})
+}
+
+// How long a first listener waits for the first packet, from a child that was ready and
+// from one that has to start: the linker of the latter is what differs.
+func BenchmarkFirstSound(b *testing.B) {
+	frames := soundOf(b, "aac", "48000", "2")[:30]
+	args, _ := readyArgs(frames[0].Track)
+	for _, ready := range []bool{true, false} {
+		b.Run(map[bool]string{true: "ready", false: "to start"}[ready], func(b *testing.B) {
+			tc := newTranscoder(b, Config{})
+			for b.Loop() {
+				b.StopTimer()
+				leave := func() {}
+				if ready {
+					leave = tc.shelf.need(args)
+					wantStats(b, tc, 0, 1)
+					<-time.After(200 * time.Millisecond) // it has read its arguments
+				}
+				src := make(feed, len(frames))
+				for _, f := range frames {
+					src <- []*frame.Frame{f}
+				}
+				ctx, cancel := context.WithCancel(b.Context())
+				first, done := make(chan struct{}, len(frames)), make(chan struct{})
+				b.StartTimer()
+				go func() {
+					defer close(done)
+					_ = tc.keepConverting(ctx, src, outputs()[hub.SoundOpus], collected{write: func(*frame.Frame) { first <- struct{}{} }}, tc.log)
+				}()
+				<-first
+				b.StopTimer()
+				cancel()
+				<-done
+				leave()
+				b.StartTimer()
+			}
+		})
+	}
 }

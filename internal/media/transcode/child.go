@@ -29,31 +29,54 @@ type child struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
 	stdin  io.WriteCloser // nil for one-shots
-	stdout io.ReadCloser
+	stdout io.Reader
 	stderr *tail
 }
 
-// start runs ffmpeg until ctx or the Transcoder ends. Its death on ctx's end is
-// by kill: an ffmpeg has nothing to save.
+// start runs ffmpeg until ctx or the Transcoder ends: a child that was ready, or a new
+// one. Its death on ctx's end is by kill: an ffmpeg has nothing to save.
 func (t *Transcoder) start(ctx context.Context, j job) (*child, error) {
+	if err := t.admit(); err != nil {
+		return nil, err
+	}
+	c := t.shelf.take(j.args)
+	if c != nil {
+		c.until(ctx)
+	} else {
+		var err error
+		if c, err = t.spawn(ctx, j); err != nil {
+			t.release()
+			if !errors.Is(err, ErrMissing) {
+				t.failed.Add(1)
+			}
+			return nil, err
+		}
+	}
+	t.started.Add(1)
+	return c, nil
+}
+
+// spawn runs a new child, which the caller has to count.
+func (t *Transcoder) spawn(ctx context.Context, j job) (*child, error) {
 	path, err := exec.LookPath(t.cfg.Path)
 	if err != nil {
 		return nil, ErrMissing
-	}
-	if err := t.admit(); err != nil {
-		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(t.ctx, cancel)
 	c := &child{t: t, stderr: &tail{max: stderrKept}, cancel: func() { stop(); cancel() }}
 	if err := c.start(ctx, path, j); err != nil {
 		c.cancel()
-		t.release()
-		t.failed.Add(1)
 		return nil, fmt.Errorf("start ffmpeg: %w", err)
 	}
-	t.started.Add(1)
 	return c, nil
+}
+
+// until has a child that was ready end with ctx, too.
+func (c *child) until(ctx context.Context) {
+	end := c.cancel
+	stop := context.AfterFunc(ctx, end)
+	c.cancel = func() { stop(); end() }
 }
 
 func (c *child) start(ctx context.Context, path string, j job) (err error) {
@@ -68,9 +91,11 @@ func (c *child) start(ctx context.Context, path string, j job) (err error) {
 			return err
 		}
 	}
-	if c.stdout, err = c.cmd.StdoutPipe(); err != nil {
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
 		return err
 	}
+	c.stdout = out
 	if err = c.t.launch.start(c.cmd); err != nil {
 		return err
 	}
@@ -87,11 +112,16 @@ func (c *child) kill() { c.cancel() }
 // wait collects the child, killing what is left of it a second after its
 // output ended, and returns why it failed: its last words, or nil after a clean end.
 func (c *child) wait() error {
+	defer c.t.release()
+	return c.collect()
+}
+
+// collect is wait for a child that does not count.
+func (c *child) collect() error {
 	timer := time.AfterFunc(time.Second, c.cancel)
 	err := c.cmd.Wait()
 	timer.Stop()
 	c.cancel()
-	c.t.release()
 	if err == nil {
 		return nil
 	}

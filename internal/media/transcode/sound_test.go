@@ -373,7 +373,7 @@ func TestOpusOfARun(t *testing.T) {
 	}
 }
 
-func publish(t *testing.T, p *hub.Publisher, frames []*frame.Frame) {
+func publish(t testing.TB, p *hub.Publisher, frames []*frame.Frame) {
 	t.Helper()
 	tracks := map[frame.Kind]*frame.Track{}
 	for _, f := range frames {

@@ -54,6 +54,7 @@ type Transcoder struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	launch *launcher
+	shelf  shelf
 
 	started  atomic.Uint64
 	failed   atomic.Uint64
@@ -73,6 +74,7 @@ func New(cfg Config, log *slog.Logger) *Transcoder {
 		cfg: cfg.withDefaults(), log: log,
 		launch: newLauncher(), thumbs: map[*hub.Run]*thumb{},
 	}
+	t.shelf = shelf{t: t, kinds: map[string]*readyKind{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
@@ -88,16 +90,18 @@ func (t *Transcoder) Available() error {
 
 // Stats counts children.
 type Stats struct {
-	Children int    // running now
-	Started  uint64 // since the beginning
+	Children int    // at work now
+	Ready    int    // started, and waiting for work
+	Started  uint64 // put to work since the beginning
 	Failed   uint64 // died, hung, or wrote nonsense, of those
 }
 
 // Stats returns the counts of this moment.
 func (t *Transcoder) Stats() Stats {
+	ready := t.shelf.count()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Stats{Children: t.children, Started: t.started.Load(), Failed: t.failed.Load()}
+	return Stats{Children: t.children, Ready: ready, Started: t.started.Load(), Failed: t.failed.Load()}
 }
 
 // Close kills all children and waits until they are gone. Calls in progress

@@ -1,0 +1,143 @@
+//go:build unix
+
+package transcode
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
+)
+
+// logged is an ffmpeg that writes its process's number to the file first.
+func logged(t testing.TB, tc Config) (cfg Config, pids string) {
+	t.Helper()
+	pids = t.TempDir() + "/pids"
+	tc.Path = script(t, `echo $$ >>"`+pids+`"; exec ffmpeg "$@"`)
+	return tc, pids
+}
+
+// published opens a hub's stream and publishes a signal with sound in AAC to it.
+func published(t testing.TB, tc *Transcoder) (s *hub.Stream, ctx context.Context) {
+	t.Helper()
+	h := hub.New(hub.Config{Converter: tc}, slog.New(slog.DiscardHandler), tc.Output)
+	t.Cleanup(h.Close)
+	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p, signal(t, "48000", "1"))
+	return s, t.Context()
+}
+
+// wantStats waits until as many children are at work and as many wait.
+func wantStats(t testing.TB, tc *Transcoder, children, ready int) {
+	t.Helper()
+	var s Stats
+	for range 2000 {
+		if s = tc.Stats(); s.Children == children && s.Ready == ready {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Fatalf("stats %+v, want %d at work and %d ready", s, children, ready)
+}
+
+// startedSoFar is how many processes there have been.
+func startedSoFar(pids string) int {
+	b, _ := os.ReadFile(pids)
+	return len(strings.Fields(string(b)))
+}
+
+// While a run has sound, a child waits for its first listener, who is served by it;
+// then another one waits. It counts for nothing, and goes with the run.
+func TestChildIsReady(t *testing.T) {
+	cfg, pids := logged(t, Config{MaxChildren: 1})
+	tc := newTranscoder(t, cfg)
+	s, ctx := published(t, tc)
+	wantStats(t, tc, 0, 1)
+	waits := pidOf(t, pids, 1)
+	if st := tc.Stats(); st.Started != 0 || st.Failed != 0 {
+		t.Errorf("before the first listener: %+v", st)
+	}
+	got := make(chan *frame.Frame, 4096)
+	ctx, leave := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- tc.Opus(ctx, s.Run(), func(f *frame.Frame) { got <- f }) }()
+	<-got
+	if n := startedSoFar(pids); n != 1 {
+		t.Errorf("%d processes for the first listener", n)
+	}
+	if st := tc.Stats(); st.Children != 1 || st.Started != 1 {
+		t.Errorf("with a listener: %+v", st)
+	}
+	wantStats(t, tc, 1, 1) // one more than MaxChildren, since nobody needs it
+	next := pidOf(t, pids, 2)
+	leave()
+	<-done
+	s.Close("test")
+	wantStats(t, tc, 0, 0)
+	tc.Close()
+	for _, pid := range []int{waits, next} {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("child %d is still there: %v", pid, err)
+		}
+	}
+	if st := tc.Stats(); st.Failed != 0 || st.Started != 1 {
+		t.Errorf("after all: %+v", st)
+	}
+}
+
+// A child that died while it waited is nobody's failure: who comes gets a new one.
+func TestReadyChildDies(t *testing.T) {
+	cfg, pids := logged(t, Config{})
+	tc := newTranscoder(t, cfg)
+	s, ctx := published(t, tc)
+	wantStats(t, tc, 0, 1)
+	killChild(t, pidOf(t, pids, 1))
+	wantStats(t, tc, 0, 0)
+	got := make(chan *frame.Frame, 4096)
+	ctx, leave := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- tc.Opus(ctx, s.Run(), func(f *frame.Frame) { got <- f }) }()
+	<-got
+	if st := tc.Stats(); st.Children != 1 || st.Ready != 0 || st.Started != 1 || st.Failed != 0 {
+		t.Errorf("with a listener: %+v", st)
+	}
+	leave()
+	<-done
+}
+
+// One child waits for all runs of the same kind, and one more for the other direction.
+func TestReadyIsShared(t *testing.T) {
+	tc := newTranscoder(t, Config{})
+	aac, opus := onlySound(signal(t, "48000", "1"))[0].Track, soundOf(t, "libopus", "48000", "1")[0].Track
+	var leave []func()
+	for _, track := range []*frame.Track{aac, aac, opus} {
+		args, ok := readyArgs(track)
+		if !ok {
+			t.Fatal("no conversion")
+		}
+		leave = append(leave, tc.shelf.need(args))
+	}
+	wantStats(t, tc, 0, 2)
+	leave[0]()
+	leave[2]()
+	wantStats(t, tc, 0, 1)
+	leave[1]()
+	wantStats(t, tc, 0, 0)
+	if len(tc.shelf.kinds) != 0 {
+		t.Error("kinds that nobody needs")
+	}
+}
