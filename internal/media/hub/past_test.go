@@ -16,12 +16,15 @@ func TestPastSound(t *testing.T) {
 		name    string
 		track   *frame.Track
 		patient bool          // a reader takes its time: the ring holds more than a reader may lag
+		late    time.Duration // after it subscribed the reader begins to read, and the ring goes on
 		least   time.Duration // of the past
 		most    time.Duration
 	}{
-		{"Opus", opusTrack, false, SoundPast - 20*time.Millisecond, SoundPast},
-		{"Opus in a long ring", opusTrack, true, SoundPast - 20*time.Millisecond, SoundPast},
-		{"AAC", audioTrack, false, 2900 * time.Millisecond, 5 * time.Second}, // what the ring holds
+		{"Opus", opusTrack, false, 0, SoundPast - 20*time.Millisecond, SoundPast},
+		{"Opus in a long ring", opusTrack, true, 0, SoundPast - 20*time.Millisecond, SoundPast},
+		{"Opus, read later", opusTrack, false, 2 * time.Second, SoundPast + 1980*time.Millisecond, SoundPast + 2*time.Second},
+		{"Opus in a ring that shrinks", opusTrack, true, 2 * time.Second, SoundPast + 1980*time.Millisecond, SoundPast + 2*time.Second},
+		{"AAC", audioTrack, false, 0, 2900 * time.Millisecond, 5 * time.Second}, // what the ring holds
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -30,14 +33,15 @@ func TestPastSound(t *testing.T) {
 				p := b.publisher()
 				defer p.Close()
 				b.sounds(p, test.track, 0, 26*time.Second)
+				slow := b.stream.Run().Subscribe(ReaderOptions{})
 				if test.patient {
-					slow := b.stream.Run().Subscribe(ReaderOptions{})
-					defer slow.Close()
 					slow.SetPatience(time.Minute)
 				}
 				b.sounds(p, test.track, 26*time.Second, 4*time.Second)
 				rd := b.stream.Run().Subscribe(ReaderOptions{SoundOnly: true, Back: SoundPast})
 				defer rd.Close()
+				slow.Close()
+				b.sounds(p, test.track, 30*time.Second, test.late)
 				heard := drain(rd)
 				for i := 1; i < len(heard); i++ {
 					if d := heard[i].PTS - heard[i-1].PTS; d <= 0 || d > 25*time.Millisecond {
@@ -46,6 +50,9 @@ func TestPastSound(t *testing.T) {
 				}
 				if d := heard[len(heard)-1].PTS - heard[0].PTS; d < test.least || d > test.most {
 					t.Errorf("%v of the past", d)
+				}
+				if n := rd.Dropped(); n != 0 {
+					t.Errorf("%d lost", n)
 				}
 			})
 		})

@@ -58,6 +58,7 @@ type Reader struct {
 	waitKey bool           // skip to a key frame
 	begun   bool           // something was handed out: what is skipped from now on is lost
 	heard   time.Duration  // PTS of the newest sound handed out, with Sound
+	from    time.Duration  // SoundOnly: DTS to begin with
 	early   []*frame.Frame // what has left the ring, to begin with: a key frame or sound
 	filler  filler
 }
@@ -75,7 +76,7 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 	defer r.mu.Unlock()
 	switch {
 	case o.SoundOnly:
-		rd.next, rd.early = r.back(o.Back)
+		rd.next, rd.from = r.back(o.Back)
 		rd.excused = r.base + uint64(len(r.frames)) // it begins behind because it asked to
 	case r.hasKey && !o.Live:
 		rd.next = r.key
@@ -91,21 +92,17 @@ func (r *Run) Subscribe(o ReaderOptions) *Reader {
 	return rd
 }
 
-// back is the index of the first frame of the last d, and the sound of that time
-// that has left the ring.
-func (r *Run) back(d time.Duration) (first uint64, early []*frame.Frame) {
+// back is the index of the first frame of the last d, and the time of that.
+func (r *Run) back(d time.Duration) (first uint64, from time.Duration) {
 	n := len(r.frames)
 	if n == 0 {
-		return r.base, nil
+		return r.base, -1 << 62
 	}
 	newest := r.frames[n-1].DTS
 	for n > 0 && newest-r.frames[n-1].DTS <= d {
 		n--
 	}
-	if n == 0 {
-		early = r.past.since(newest - d)
-	}
-	return r.base + uint64(n), early
+	return r.base + uint64(n), newest - d
 }
 
 // Tracks returns the tracks in force for this reader: video first, then the
@@ -206,9 +203,12 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 	r := rd.run
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	buf, rd.early = append(buf, rd.early...), nil
 	end := r.base + uint64(len(r.frames))
+	if rd.options.SoundOnly && !rd.begun {
+		rd.begin()
+	}
 	rd.skip(end)
+	buf, rd.early = append(buf, rd.early...), nil
 	for rd.next < end && len(buf) < maxBatch {
 		f := r.frames[rd.next-r.base].Frame
 		rd.next++
@@ -238,6 +238,16 @@ func (rd *Reader) take(buf []*frame.Frame) (_ []*frame.Frame, ended bool) {
 		rd.signal() // the rest of a large batch
 	}
 	return buf, r.ended && rd.next >= end
+}
+
+// begin puts what a reader of sound starts with in front of the ring, as far as it has
+// left that: before the reader subscribed, or since.
+func (rd *Reader) begin() {
+	if r := rd.run; rd.next <= r.base {
+		early := r.past.since(rd.from)
+		rd.next, rd.early = r.base, slices.DeleteFunc(early, func(f *frame.Frame) bool { return !rd.takes(f) })
+		rd.begun = len(rd.early) > 0
+	}
 }
 
 // skip moves a cursor that fell out of the ring, or too far behind, to the
