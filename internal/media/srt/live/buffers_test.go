@@ -1,9 +1,7 @@
 package live
 
 import (
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -170,26 +168,35 @@ func TestKeysChange(t *testing.T) {
 	}
 }
 
-// A peer has handed out everything when its buffer is as free as it ever was, and got no
-// emptier for a moment; one that says nothing of it, when it was never heard.
+// A peer has handed out everything when its buffer is as free as it ever was, or must have
+// been before it held anything, and got no emptier for a moment; one that says nothing of
+// it, when it was never heard.
 func TestRoom(t *testing.T) {
 	const ms = time.Millisecond
+	type report struct {
+		at         time.Duration
+		free, held int
+	}
 	for _, tt := range []struct {
 		name string
-		said map[time.Duration]int // what was free, and when
+		said []report
 		at   time.Duration
 		want bool
 	}{
 		{"says nothing", nil, 0, true},
-		{"full", map[time.Duration]int{10 * ms: 90, 20 * ms: 40}, time.Second, false},
-		{"as free as before", map[time.Duration]int{10 * ms: 90, 20 * ms: 40, 500 * ms: 90}, 600 * ms, true},
-		{"only just", map[time.Duration]int{10 * ms: 90, 20 * ms: 40, 500 * ms: 90}, 560 * ms, false},
-		{"still getting emptier", map[time.Duration]int{10 * ms: 60, 20 * ms: 40, 500 * ms: 80, 550 * ms: 100}, 610 * ms, false},
-		{"no emptier any more", map[time.Duration]int{10 * ms: 60, 20 * ms: 40, 500 * ms: 80, 550 * ms: 100, 600 * ms: 100}, 650 * ms, true},
+		{"full", []report{{10 * ms, 90, 0}, {20 * ms, 40, 0}}, time.Second, false},
+		{"as free as before", []report{{10 * ms, 90, 0}, {20 * ms, 40, 0}, {500 * ms, 90, 0}}, 600 * ms, true},
+		{"only just", []report{{10 * ms, 90, 0}, {20 * ms, 40, 0}, {500 * ms, 90, 0}}, 560 * ms, false},
+		{"still getting emptier", []report{{10 * ms, 60, 0}, {20 * ms, 40, 0}, {500 * ms, 80, 0}, {550 * ms, 100, 0}}, 610 * ms, false},
+		{"no emptier any more", []report{{10 * ms, 60, 0}, {20 * ms, 40, 0}, {500 * ms, 80, 0}, {550 * ms, 100, 0}, {600 * ms, 100, 0}}, 650 * ms, true},
+		{"all came before its first word", []report{{10 * ms, 60, 40}}, time.Second, false},
+		{"and was handed out", []report{{10 * ms, 60, 40}, {500 * ms, 60, 0}, {900 * ms, 100, 0}}, time.Second, true},
+		{"not all of it", []report{{10 * ms, 90, 10}, {20 * ms, 60, 40}, {500 * ms, 90, 0}}, time.Second, false},
+		{"always says the same", []report{{10 * ms, 90, 10}, {20 * ms, 90, 40}, {500 * ms, 90, 0}}, time.Second, true},
 	} {
 		var r room
-		for _, at := range slices.Sorted(maps.Keys(tt.said)) {
-			r.hear(tt.said[at], at)
+		for _, s := range tt.said {
+			r.hear(s.free, s.held, s.at)
 		}
 		if got := r.empty(tt.at); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)

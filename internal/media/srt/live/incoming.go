@@ -73,7 +73,11 @@ func (c *Conn) acked(h header, body []byte, now time.Duration) {
 	if len(body) < 16 || h.info == 0 {
 		return
 	}
-	c.out.theirs.hear(int(min(binary.BigEndian.Uint32(body[12:]), 1<<30)), now)
+	held := 0
+	if now < c.out.began+c.sendDelay { // the first is not handed out before
+		held = c.out.confirmed()
+	}
+	c.out.theirs.hear(int(min(binary.BigEndian.Uint32(body[12:]), 1<<30)), held, now)
 	if c.draining {
 		return // what is not confirmed is said again, with the buffer as it is then
 	}

@@ -15,6 +15,7 @@ type sender struct {
 	bytes  int
 	spare  int           // packets that may be sent again
 	moved  time.Duration // when the peer last confirmed something, or owed nothing
+	began  time.Duration // when the first was sent
 	theirs room
 
 	packets, resent uint64
@@ -27,22 +28,30 @@ type sent struct {
 }
 
 // room is what the peer says of its buffer (§3.2.4): it is as free as it ever was when
-// everything was handed out.
+// everything was handed out, and as free as with all that it held while nothing could be.
 type room struct {
 	free, most int           // packets; 0: it says nothing
+	held       int           // packets that it held when that was last known
+	constant   bool          // what it says does not depend on them
 	grew       time.Duration // when free was last more than before
 }
 
-// handingOut is how long a peer whose buffer gets no emptier may still hold a little:
-// what it said first was said with a few packets in it.
+// handingOut is how long a peer whose buffer gets no emptier may still hold a little.
 const handingOut = 100 * time.Millisecond
 
-// hear takes a report of free packets.
-func (r *room) hear(free int, now time.Duration) {
+// hear takes a report of free packets, and how many the peer holds for certain besides:
+// 0 when it may have handed out some.
+func (r *room) hear(free, held int, now time.Duration) {
 	if free > r.free {
 		r.grew = now
 	}
-	r.free, r.most = free, max(r.most, free)
+	if r.held > 0 && held > r.held && free == r.free {
+		r.constant, r.most = true, free
+	}
+	if r.constant {
+		held = 0
+	}
+	r.free, r.most, r.held = free, max(r.most, free+held), held
 }
 
 // empty reports whether everything was handed out, as far as the peer tells.
@@ -75,6 +84,9 @@ func (s *sender) push(packet []byte, now time.Duration) {
 	}
 	if s.first == s.next {
 		s.moved = now
+	}
+	if s.packets == 0 {
+		s.began = now
 	}
 	*s.slot(s.next) = sent{at: now, again: now, packet: packet}
 	s.next = (s.next + 1) & seqMask
@@ -141,6 +153,9 @@ func (s *sender) nak(from, to uint32, since, now time.Duration, send func(packet
 // deaf reports whether the peer has confirmed nothing since then, though all the
 // time there was something.
 func (s *sender) deaf(since time.Duration) bool { return s.first != s.next && s.moved < since }
+
+// confirmed is how many packets the peer has said it has.
+func (s *sender) confirmed() int { return int(s.packets-s.dropped) - s.waiting() }
 
 // waiting is how many packets are kept.
 func (s *sender) waiting() int { return distance(s.next, s.first) }
