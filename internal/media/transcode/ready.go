@@ -16,6 +16,10 @@ import (
 // one that works now needs the processor more.
 const restock = time.Second
 
+// readyLinger is how long a ready child outlives the last run that may need it: a
+// publisher that comes and goes does not start one each time.
+const readyLinger = 10 * time.Second
+
 // Output implements hub.Output: while the run lasts, a child is ready for the
 // conversion that its first listeners will need. Of a process that has to start
 // first, the linker alone takes 80 ms of a processor, and several times as long while
@@ -77,7 +81,9 @@ type shelf struct {
 // readyKind is a line of arguments. shelf.mu guards it.
 type readyKind struct {
 	args  []string
-	users int         // who may need it; 0: it has left the shelf
+	users int         // who may need it
+	idle  *time.Timer // takes it off the shelf; nil: it has users
+	gone  bool        // it was taken off
 	child *child      // the one that waits; nil: it was taken, or has not started
 	next  *time.Timer // starts one
 }
@@ -95,15 +101,29 @@ func (s *shelf) need(args []string) (release func()) {
 		k.next = time.AfterFunc(0, func() { s.stock(k) })
 	}
 	k.users++
+	if k.idle != nil {
+		k.idle.Stop()
+		k.idle = nil
+	}
 	return func() { s.release(k) }
 }
 
 func (s *shelf) release(k *readyKind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k.users--; k.users > 0 {
+	if k.users--; k.users == 0 {
+		k.idle = time.AfterFunc(readyLinger, func() { s.drop(k) })
+	}
+}
+
+// drop takes a kind off the shelf if still nobody needs it.
+func (s *shelf) drop(k *readyKind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.users > 0 || k.gone {
 		return
 	}
+	k.gone = true
 	delete(s.kinds, key(k.args))
 	k.next.Stop()
 	if k.child != nil {
@@ -156,7 +176,7 @@ func (s *shelf) stock(k *readyKind) {
 	out := &awaited{out: bufio.NewReader(c.stdout), spoke: make(chan struct{})}
 	c.stdout = out
 	s.mu.Lock()
-	needed := k.users > 0
+	needed := !k.gone
 	if needed {
 		k.child = c
 	} else {
@@ -183,7 +203,7 @@ func (s *shelf) stock(k *readyKind) {
 func (s *shelf) again(k *readyKind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k.users > 0 {
+	if !k.gone {
 		k.next.Reset(longestPause)
 	}
 }

@@ -61,7 +61,7 @@ func startedSoFar(pids string) int {
 }
 
 // While a run has sound, a child waits for its first listener, who is served by it;
-// then another one waits. It counts for nothing, and goes with the run.
+// then another one waits. It counts for nothing, and goes with the Transcoder.
 func TestChildIsReady(t *testing.T) {
 	cfg, pids := logged(t, Config{MaxChildren: 1})
 	tc := newTranscoder(t, cfg)
@@ -87,8 +87,14 @@ func TestChildIsReady(t *testing.T) {
 	leave()
 	<-done
 	s.Close("test")
-	wantStats(t, tc, 0, 0)
+	wantStats(t, tc, 0, 1) // a publisher that comes and goes does not start one each time
+	if n := startedSoFar(pids); n != 2 {
+		t.Errorf("%d processes", n)
+	}
 	tc.Close()
+	if st := tc.Stats(); st.Ready != 0 {
+		t.Errorf("after Close: %+v", st)
+	}
 	for _, pid := range []int{waits, next} {
 		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 			t.Errorf("child %d is still there: %v", pid, err)
@@ -119,25 +125,31 @@ func TestReadyChildDies(t *testing.T) {
 	<-done
 }
 
-// One child waits for all runs of the same kind, and one more for the other direction.
+// One child waits for all runs of the same kind, and one more for the other direction;
+// 10 s after the last run of a kind it goes.
 func TestReadyIsShared(t *testing.T) {
-	tc := newTranscoder(t, Config{})
+	cfg, pids := logged(t, Config{})
+	tc := newTranscoder(t, cfg)
 	aac, opus := onlySound(signal(t, "48000", "1"))[0].Track, soundOf(t, "libopus", "48000", "1")[0].Track
-	var leave []func()
-	for _, track := range []*frame.Track{aac, aac, opus} {
+	need := func(track *frame.Track) (leave func()) {
 		args, ok := readyArgs(track)
 		if !ok {
 			t.Fatal("no conversion")
 		}
-		leave = append(leave, tc.shelf.need(args))
+		return tc.shelf.need(args)
 	}
+	first, second, other := need(aac), need(aac), need(opus)
 	wantStats(t, tc, 0, 2)
-	leave[0]()
-	leave[2]()
+	first()
+	other()
+	begun := time.Now()
 	wantStats(t, tc, 0, 1)
-	leave[1]()
-	wantStats(t, tc, 0, 0)
-	if len(tc.shelf.kinds) != 0 {
-		t.Error("kinds that nobody needs")
+	if d := time.Since(begun); d < readyLinger-time.Second {
+		t.Errorf("gone after %v", d)
+	}
+	second()
+	need(aac)()
+	if kinds := len(tc.shelf.kinds); kinds != 1 || startedSoFar(pids) != 2 {
+		t.Errorf("%d kinds, %d processes", kinds, startedSoFar(pids))
 	}
 }
