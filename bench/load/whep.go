@@ -22,7 +22,7 @@ import (
 // and the handshake that a server insists on, and then it opens no packet but the
 // last of each picture.
 func WHEP(ctx context.Context, at string, seen func(Stamp)) error {
-	v := &whepViewer{seen: seen, in: make(chan []byte, 32), closed: make(chan struct{})}
+	v := &whepViewer{seen: seen, in: make(chan []byte, 32), heard: make(chan struct{}), closed: make(chan struct{})}
 	err := v.play(ctx, at)
 	v.wg.Wait()
 	return ended(ctx, err)
@@ -33,7 +33,8 @@ type whepViewer struct {
 	seen    func(Stamp)
 	conn    *net.UDPConn
 	ice     ice
-	in      chan []byte // of the handshake
+	in      chan []byte   // of the handshake
+	heard   chan struct{} // closed when the server has answered a check
 	closed  chan struct{}
 	ready   sync.Mutex // guards context
 	context *srtp.Context
@@ -70,6 +71,14 @@ func (v *whepViewer) play(ctx context.Context, at string) error {
 	v.wg.Go(func() { v.check(ctx) })
 	defer close(v.closed)
 	defer func() { _ = local.Close() }()
+	// As browsers do: what comes before a check is of nobody, and would be sent again after a second.
+	select {
+	case <-v.heard:
+	case <-time.After(offerTime):
+		return errors.New("whep: no answer to ICE's checks")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	client, err := dtls.ClientWithOptions(&whepLink{viewer: v, readable: deadline.New()}, net.UDPAddrFromAddrPort(v.ice.to), dtls.WithCertificates(certificate),
 		dtls.WithInsecureSkipVerify(true), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80))
@@ -155,6 +164,7 @@ func leave(resource string) {
 // read takes packets off the socket until it is closed.
 func (v *whepViewer) read() {
 	buf := make([]byte, 2048)
+	answered := sync.OnceFunc(func() { close(v.heard) })
 	for {
 		n, _, err := v.conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
@@ -162,6 +172,8 @@ func (v *whepViewer) read() {
 		}
 		switch b := buf[:n]; {
 		case n < 12:
+		case b[0] == 1 && b[1] == 1: // a binding success response (RFC 8489, 5)
+			answered()
 		case b[0] < 4:
 			if reply := v.ice.answer(b); reply != nil {
 				_, _ = v.conn.WriteToUDPAddrPort(reply, v.ice.to)
