@@ -1,8 +1,8 @@
 // Package transcode converts what an output needs otherwise than the source
 // sends it, in children of the program ffmpeg: AAC to Opus for WebRTC, Opus to AAC
 // for everything else, pictures with B-frames to pictures without, a key frame to a
-// JPEG; and what is past of the sound at once, for those who rewind or clip. Without ffmpeg everything else goes on and Available says why there is no
-// sound.
+// JPEG; and what is past of the sound at once, for those who rewind or clip. Without
+// ffmpeg everything else goes on and Available says why there is no sound.
 //
 // While a stream has sound, a child for the conversion that its first listener will need
 // has started already and waits for input (Output), since it takes ffmpeg longer to

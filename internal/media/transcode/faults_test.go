@@ -14,8 +14,8 @@ import (
 // noticed within 5 s (a busy machine may add to both); the
 // timeline stays strictly rising and no process is left (FAULTS F12).
 func TestChildDiesAndHangs(t *testing.T) {
-	pids := t.TempDir() + "/pids"
-	tc := newTranscoder(t, Config{Path: script(t, `echo $$ >>"`+pids+`"; exec ffmpeg "$@"`)})
+	path, pids := noted(t)
+	tc := newTranscoder(t, Config{Path: path})
 	if after := tc.cfg.HangAfter*9/8 + hangLag; after > 5*time.Second || firstPause > 2*time.Second {
 		t.Errorf("a hang is noticed after up to %v, the first pause is %v", after, firstPause)
 	}

@@ -19,6 +19,7 @@ import (
 	"glimpse/internal/media/codec"
 	"glimpse/internal/media/flv"
 	"glimpse/internal/media/frame"
+	"glimpse/internal/media/hub"
 )
 
 func TestMain(m *testing.M) {
@@ -62,6 +63,13 @@ func script(t testing.TB, body string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// noted is ffmpeg, which first adds its process's number to a file.
+func noted(t testing.TB) (path, pids string) {
+	t.Helper()
+	pids = filepath.Join(t.TempDir(), "pids")
+	return script(t, `echo $$ >>"`+pids+`"; exec ffmpeg "$@"`), pids
 }
 
 func ffmpeg(t testing.TB, in []byte, args ...string) []byte {
@@ -171,6 +179,22 @@ func soundOf(t testing.TB, encoder, rate, channels string) []*frame.Frame {
 		file = body
 	}
 	return frames
+}
+
+// stream opens a stream of a hub, and a publisher to it.
+func stream(t testing.TB, conv hub.Converter, outputs ...hub.Output) (*hub.Stream, *hub.Publisher) {
+	t.Helper()
+	h := hub.New(hub.Config{Converter: conv}, slog.New(slog.DiscardHandler), outputs...)
+	t.Cleanup(h.Close)
+	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, p
 }
 
 // killChild kills a process.

@@ -3,7 +3,6 @@ package transcode
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -113,18 +112,9 @@ func TestStraighten(t *testing.T) {
 // From a real hub: the first picture in order comes at once from the kept group;
 // a child that dies is replaced, and times still rise; nothing is left.
 func TestStraightOfARun(t *testing.T) {
-	pids := t.TempDir() + "/pids"
-	tc := newTranscoder(t, Config{Path: script(t, `echo $$ >>"`+pids+`"; exec ffmpeg "$@"`)})
-	h := hub.New(hub.Config{Converter: tc}, slog.New(slog.DiscardHandler))
-	defer h.Close()
-	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	path, pids := noted(t)
+	tc := newTranscoder(t, Config{Path: path})
+	s, p := stream(t, tc)
 	publish(t, p, reordered(t))
 	begun := time.Now()
 	run, release, err := s.Run().Straight()
@@ -165,16 +155,7 @@ func TestStraightOfARun(t *testing.T) {
 // A viewer learns why there are no pictures in order.
 func TestStraightWithoutFFmpeg(t *testing.T) {
 	tc := newTranscoder(t, Config{Path: "/nonexistent/ffmpeg"})
-	h := hub.New(hub.Config{Converter: tc}, slog.New(slog.DiscardHandler))
-	defer h.Close()
-	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, p := stream(t, tc)
 	publish(t, p, reordered(t))
 	if _, _, err := s.Run().Straight(); err == nil || !strings.Contains(err.Error(), "install ffmpeg") {
 		t.Errorf("%v", err)

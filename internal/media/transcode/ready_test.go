@@ -5,7 +5,6 @@ package transcode
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -16,29 +15,14 @@ import (
 	"glimpse/internal/media/hub"
 )
 
-// logged is an ffmpeg that writes its process's number to the file first.
-func logged(t testing.TB, tc Config) (cfg Config, pids string) {
+// listen takes a run's sound as Opus until leave is called, and waits for the first of it.
+func listen(t testing.TB, tc *Transcoder, run *hub.Run) (leave func()) {
 	t.Helper()
-	pids = t.TempDir() + "/pids"
-	tc.Path = script(t, `echo $$ >>"`+pids+`"; exec ffmpeg "$@"`)
-	return tc, pids
-}
-
-// published opens a hub's stream and publishes a signal with sound in AAC to it.
-func published(t testing.TB, tc *Transcoder) (s *hub.Stream, ctx context.Context) {
-	t.Helper()
-	h := hub.New(hub.Config{Converter: tc}, slog.New(slog.DiscardHandler), tc.Output)
-	t.Cleanup(h.Close)
-	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	publish(t, p, signal(t, "48000", "1"))
-	return s, t.Context()
+	ctx, cancel := context.WithCancel(t.Context())
+	got, done := make(chan *frame.Frame, 4096), make(chan error, 1)
+	go func() { done <- tc.Opus(ctx, run, func(f *frame.Frame) { got <- f }) }()
+	<-got
+	return func() { cancel(); <-done }
 }
 
 // wantStats waits until as many children are at work and as many wait.
@@ -63,19 +47,16 @@ func startedSoFar(pids string) int {
 // While a run has sound, a child waits for its first listener, who is served by it;
 // then another one waits. It counts for nothing, and goes with the Transcoder.
 func TestChildIsReady(t *testing.T) {
-	cfg, pids := logged(t, Config{MaxChildren: 1})
-	tc := newTranscoder(t, cfg)
-	s, ctx := published(t, tc)
+	path, pids := noted(t)
+	tc := newTranscoder(t, Config{Path: path, MaxChildren: 1})
+	s, p := stream(t, tc, tc.Output)
+	publish(t, p, signal(t, "48000", "1"))
 	wantStats(t, tc, 0, 1)
 	waits := pidOf(t, pids, 1)
 	if st := tc.Stats(); st.Started != 0 || st.Failed != 0 {
 		t.Errorf("before the first listener: %+v", st)
 	}
-	got := make(chan *frame.Frame, 4096)
-	ctx, leave := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- tc.Opus(ctx, s.Run(), func(f *frame.Frame) { got <- f }) }()
-	<-got
+	leave := listen(t, tc, s.Run())
 	if n := startedSoFar(pids); n != 1 {
 		t.Errorf("%d processes for the first listener", n)
 	}
@@ -85,7 +66,6 @@ func TestChildIsReady(t *testing.T) {
 	wantStats(t, tc, 1, 1) // one more than MaxChildren, since nobody needs it
 	next := pidOf(t, pids, 2)
 	leave()
-	<-done
 	s.Close("test")
 	wantStats(t, tc, 0, 1) // a publisher that comes and goes does not start one each time
 	if n := startedSoFar(pids); n != 2 {
@@ -107,29 +87,25 @@ func TestChildIsReady(t *testing.T) {
 
 // A child that died while it waited is nobody's failure: who comes gets a new one.
 func TestReadyChildDies(t *testing.T) {
-	cfg, pids := logged(t, Config{})
-	tc := newTranscoder(t, cfg)
-	s, ctx := published(t, tc)
+	path, pids := noted(t)
+	tc := newTranscoder(t, Config{Path: path})
+	s, p := stream(t, tc, tc.Output)
+	publish(t, p, signal(t, "48000", "1"))
 	wantStats(t, tc, 0, 1)
 	killChild(t, pidOf(t, pids, 1))
 	wantStats(t, tc, 0, 0)
-	got := make(chan *frame.Frame, 4096)
-	ctx, leave := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- tc.Opus(ctx, s.Run(), func(f *frame.Frame) { got <- f }) }()
-	<-got
+	leave := listen(t, tc, s.Run())
 	if st := tc.Stats(); st.Children != 1 || st.Ready != 0 || st.Started != 1 || st.Failed != 0 {
 		t.Errorf("with a listener: %+v", st)
 	}
 	leave()
-	<-done
 }
 
 // One child waits for all runs of the same kind, and one more for the other direction;
 // 10 s after the last run of a kind it goes.
 func TestReadyIsShared(t *testing.T) {
-	cfg, pids := logged(t, Config{})
-	tc := newTranscoder(t, cfg)
+	path, pids := noted(t)
+	tc := newTranscoder(t, Config{Path: path})
 	aac, opus := onlySound(signal(t, "48000", "1"))[0].Track, soundOf(t, "libopus", "48000", "1")[0].Track
 	need := func(track *frame.Track) (leave func()) {
 		args, ok := readyArgs(track)

@@ -345,17 +345,8 @@ func TestEnvironment(t *testing.T) {
 // run's end ends it, and latency through the child stays small.
 func TestOpusOfARun(t *testing.T) {
 	tc := newTranscoder(t, Config{})
-	h := hub.New(hub.Config{Converter: tc}, slog.New(slog.DiscardHandler))
-	defer h.Close()
-	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, p := stream(t, tc)
 	frames := signal(t, "48000", "1")
-	p, err := h.Publish("k", hub.PublisherInfo{Protocol: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	publish(t, p, frames)
 	run := s.Run()
 	got := make(chan *frame.Frame, 256)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"image/jpeg"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,22 +15,6 @@ import (
 
 	"glimpse/internal/media/hub"
 )
-
-// stream opens a stream and publishes frames to it.
-func stream(t *testing.T) (*hub.Stream, *hub.Publisher) {
-	t.Helper()
-	h := hub.New(hub.Config{}, slog.New(slog.DiscardHandler))
-	t.Cleanup(h.Close)
-	s, err := h.Open(hub.Spec{ID: "a", IngestKey: "k", PlaybackID: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := h.Publish("k", hub.PublisherInfo{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, p
-}
 
 func get(tc *Transcoder, s *hub.Stream) *http.Response {
 	w := httptest.NewRecorder()
@@ -46,7 +29,7 @@ func get(tc *Transcoder, s *hub.Stream) *http.Response {
 func TestThumbnailIsShared(t *testing.T) {
 	count := t.TempDir() + "/count"
 	tc := newTranscoder(t, Config{Path: script(t, `echo x >>"`+count+`"; exec ffmpeg "$@"`)})
-	s, p := stream(t)
+	s, p := stream(t, nil)
 	publish(t, p, signal(t, "48000", "1"))
 	var askers sync.WaitGroup
 	for range 20 {
@@ -85,7 +68,7 @@ func TestThumbnailIsShared(t *testing.T) {
 // is over shows its poster.
 func TestThumbnailCaching(t *testing.T) {
 	tc := newTranscoder(t, Config{})
-	s, p := stream(t)
+	s, p := stream(t, nil)
 	ask := func(method, tag string, s *hub.Stream, poster Poster) *http.Response {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(method, "/live/p/thumbnail.jpg", nil)
@@ -124,7 +107,7 @@ func TestThumbnailRefusals(t *testing.T) {
 	if r := get(ok, nil); r.StatusCode != http.StatusNotFound || r.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("unknown stream: %d %v", r.StatusCode, r.Header)
 	}
-	s, p := stream(t)
+	s, p := stream(t, nil)
 	if r := get(ok, s); r.StatusCode != http.StatusNotFound {
 		t.Errorf("idle stream: %d", r.StatusCode)
 	}
@@ -154,7 +137,7 @@ func TestThumbnailRefusals(t *testing.T) {
 func TestCloseEndsThumbnail(t *testing.T) {
 	started := t.TempDir() + "/pid"
 	tc := newTranscoder(t, Config{Path: script(t, `echo $$ >"`+started+`"; exec sleep 60`)})
-	s, p := stream(t)
+	s, p := stream(t, nil)
 	publish(t, p, signal(t, "48000", "1"))
 	done := make(chan error, 1)
 	go func() {
