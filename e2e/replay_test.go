@@ -91,11 +91,7 @@ func TestReplay(t *testing.T) {
 // from its beginning and from its middle.
 func (b *browser) wantReplay(page string, seconds float64) {
 	b.t.Helper()
-	eventually(b.t, page+" knows how long it is", func() bool {
-		var length float64
-		return b.try(&length, "eval", page, "document.querySelector('video')?.duration ?? 0") == "" && length >= seconds
-	})
-	b.do(nil, "eval", page, "document.querySelector('video').play()")
+	b.play(page, seconds)
 	b.wantPlaying(page)
 	b.do(nil, "eval", page, "(() => { const v = document.querySelector('video'); v.currentTime = v.duration / 2; v.play(); window.seeked = v.getVideoPlaybackQuality().totalVideoFrames; })()")
 	var pictures int
@@ -103,4 +99,16 @@ func (b *browser) wantReplay(page string, seconds float64) {
 		b.do(&pictures, "eval", page, "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames - window.seeked")
 		return pictures >= 20
 	})
+}
+
+// play starts a page of something recorded when it knows that this has at least so
+// many seconds: before that, its player may not have its source, and the source
+// ends what was asked of it without one.
+func (b *browser) play(page string, seconds float64) {
+	b.t.Helper()
+	eventually(b.t, page+" knows how long it is", func() bool {
+		var length float64
+		return b.try(&length, "eval", page, "document.querySelector('video')?.duration ?? 0") == "" && length >= seconds
+	})
+	b.do(nil, "eval", page, "document.querySelector('video').play()")
 }

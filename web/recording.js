@@ -64,7 +64,8 @@ addEventListener('keydown', (e) => {
   if (move) video.currentTime += move;
   else if (e.key === ' ') {
     e.preventDefault();
-    if (video.paused) video.play(); else video.pause();
+    // A press before there is something to play, or two in a row, is no fault.
+    if (video.paused) video.play().catch(() => {}); else video.pause();
   }
 });
 video.addEventListener('error', () => setText(problem, 'This browser cannot play the recording. Download it instead.'));
