@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +14,7 @@ import (
 const dashPage = `<!DOCTYPE html>
 <meta charset="utf-8"><title>dash.js</title>
 <video autoplay controls width="640"></video>
-<script src="dash.js"></script>
+<script src="player.js"></script>
 <script>
 const video = document.querySelector('video');
 const player = dashjs.MediaPlayer().create();
@@ -32,21 +32,12 @@ seen.latency = () => player.getCurrentLiveLatency();
 func serveDash(t *testing.T, mpd string) string {
 	t.Helper()
 	advice := shownIn(t, "players.md", "## dash.js", "js")
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /dash.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "node_modules/dashjs/dist/modern/umd/dash.all.min.js")
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		script := ""
-		if r.URL.Query().Has("jump") {
-			script = advice
+	return servePlayer(t, "dashjs/dist/modern/umd/dash.all.min.js", func(query url.Values) string {
+		if query.Has("jump") {
+			return fmt.Sprintf(dashPage, mpd, advice)
 		}
-		fmt.Fprintf(w, dashPage, mpd, script)
+		return fmt.Sprintf(dashPage, mpd, "")
 	})
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	return srv.URL + "/"
 }
 
 // wantSmooth fails unless a page plays for 6 s without a stall, counted by an

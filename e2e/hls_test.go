@@ -2,16 +2,35 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 )
+
+// servePlayer is another origin with a published player, a file below node_modules, as
+// player.js, and a page that uses it; query is the page's own.
+func servePlayer(t *testing.T, file string, page func(query url.Values) string) (address string) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /player.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "node_modules/"+file)
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, page(r.URL.Query()))
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv.URL + "/"
+}
 
 // hlsPage is a page of somebody else that plays a playlist by hls.js as it is.
 const hlsPage = `<!DOCTYPE html>
 <meta charset="utf-8"><title>hls.js</title>
 <video autoplay controls width="640"></video>
-<script src="hls.js"></script>
+<script src="player.js"></script>
 <script>
 window.seen = { errors: [] };
 const hls = new Hls();
@@ -33,18 +52,9 @@ func TestHLSPlayer(t *testing.T) {
 	s := c.newStream()
 	publish(t, s.Ingest["rtmp"])
 	c.wantStatus(s.ID, "live")
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /hls.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "node_modules/hls.js/dist/hls.min.js")
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, hlsPage, s.Play["hls"])
-	})
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
+	page := servePlayer(t, "hls.js/dist/hls.min.js", func(url.Values) string { return fmt.Sprintf(hlsPage, s.Play["hls"]) })
 	b := startBrowser(t)
-	b.do(nil, "open", "hls.js", srv.URL+"/")
+	b.do(nil, "open", "hls.js", page)
 	eventually(t, "hls.js plays picture and sound", func() bool {
 		var ok bool
 		return b.try(&ok, "eval", "hls.js", "(v => v.getVideoPlaybackQuality().totalVideoFrames > 30 && v.webkitAudioDecodedByteCount > 0)(document.querySelector('video'))") == "" && ok

@@ -2,8 +2,7 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"testing"
 )
 
@@ -14,7 +13,7 @@ import (
 const videoJSPage = `<!DOCTYPE html>
 <meta charset="utf-8"><title>Video.js</title>
 <video id="v" class="video-js" autoplay controls width="640" height="360"></video>
-<script src="video.js"></script>
+<script src="player.js"></script>
 <script>
 window.seen = { errors: [] };
 const player = videojs('v', { liveui: true, html5: { vhs: { llhls: %t } } });
@@ -28,21 +27,12 @@ player.src({ src: %q, type: 'application/x-mpegURL' });
 func serveVideoJS(t *testing.T, playlist string) string {
 	t.Helper()
 	advice := shownIn(t, "players.md", "## Video.js", "js")
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /video.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "node_modules/video.js/dist/video.min.js")
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		script := ""
-		if r.URL.Query().Has("near") {
-			script = advice
+	return servePlayer(t, "video.js/dist/video.min.js", func(query url.Values) string {
+		if query.Has("near") {
+			return fmt.Sprintf(videoJSPage, query.Has("llhls"), advice, playlist)
 		}
-		fmt.Fprintf(w, videoJSPage, r.URL.Query().Has("llhls"), script, playlist)
+		return fmt.Sprintf(videoJSPage, query.Has("llhls"), "", playlist)
 	})
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	return srv.URL + "/"
 }
 
 // Video.js on a page of another origin plays the playlist: pictures move, sound is
