@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,9 +33,10 @@ func (e *enhanced) publishWHIP(t *testing.T, url string) {
 		tracks[sound] = track
 	}
 	connected := make(chan struct{})
+	up := sync.OnceFunc(func() { close(connected) }) // it may connect again, after a gap
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateConnected {
-			close(connected)
+			up()
 		}
 	})
 	offerTo(t, pc, url)
