@@ -245,7 +245,7 @@ func hostName(text string) (string, bool) {
 		return ip.String(), !ip.IsUnspecified()
 	}
 	name := strings.ToLower(strings.TrimSuffix(text, "."))
-	if name == "" || len(name) > 253 {
+	if name == "" || len(name) > 253 || net.ParseIP(name) != nil { // no address ends with a dot
 		return "", false
 	}
 	for label := range strings.SplitSeq(name, ".") {

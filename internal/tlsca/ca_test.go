@@ -131,7 +131,7 @@ func TestCacheIsBounded(t *testing.T) {
 }
 
 func FuzzHostName(f *testing.F) {
-	for _, seed := range []string{"a.example", "A.", "::1", "*.x", "", "-", "xn--a"} {
+	for _, seed := range []string{"a.example", "A.", "::1", "*.x", "", "-", "xn--a", "0.0.0.0.", "127.0.0.1."} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
